@@ -116,7 +116,7 @@ def load_settings() -> Settings:
 
 
 def _all_problems(error: ValidationError, env_file: str | None) -> str:
-    lines = [_problem(each) for each in error.errors()]
+    lines = [_problem(each) for each in error.errors() if each["type"] != "default_factory_not_called"]
     source = f"environment or {env_file}" if env_file else "environment"
     return "\n".join([f"{len(lines)} setting(s) can't be used ({source}):", *lines])
 

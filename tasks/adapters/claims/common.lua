@@ -1,0 +1,42 @@
+-- Shared by every script below: each is sent as this text followed by its own.
+-- A slot is a hash: state (dispatched | sent | running | done), and who holds it.
+local slot_key, leases, holders, ledger, tokens, epochs, windows = unpack(KEYS)
+
+local LOST = 'Redis lost its data after this slot was due; it may have run'
+
+local function now_us()
+  local time = redis.call('TIME')
+  return time[1] * 1000000 + time[2]
+end
+
+local function text(number)
+  return string.format('%.0f', number)
+end
+
+local function slot_of(identity)
+  return string.sub(slot_key, 1, -1 - #ARGV[1]) .. identity
+end
+
+local function job_of(identity)
+  return string.match(identity, '^(.*)/[^/]*$')
+end
+
+-- The moment since when this Redis knows what ran: slots up to it may have run before its data was lost.
+local function epoch_ms(now_ms)
+  redis.call('SET', epochs, text(now_ms), 'NX')
+  return tonumber(redis.call('GET', epochs))
+end
+
+-- Ends a slot: the ledger entry is written in the same step that frees the lease.
+local function close(identity, outcome, run, error, now, keep_ms)
+  local key = slot_of(identity)
+  local job = job_of(identity)
+  redis.call('ZREM', leases, identity)
+  redis.call('ZREM', windows, identity)
+  if redis.call('HGET', holders, job) == identity then
+    redis.call('HDEL', holders, job)
+  end
+  redis.call('HSET', key, 'state', 'done', 'outcome', outcome, 'run', run)
+  redis.call('PEXPIRE', key, keep_ms)
+  redis.call('XADD', ledger, '*', 'run', run, 'outcome', outcome, 'error', error, 'at_us', text(now))
+end

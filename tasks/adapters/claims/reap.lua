@@ -1,0 +1,18 @@
+-- reap: ends what nobody will end: leases that ran out become 'unknown', windows that closed become 'missed'.
+-- ARGV: '' (the identity's place), keep ms, most to end in one call. Returns the identities ended.
+local _, keep_ms, most = unpack(ARGV)
+local now = now_us()
+local now_ms = math.floor(now / 1000)
+local ended = {}
+
+for _, identity in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', '(' .. text(now_ms), 'LIMIT', 0, most)) do
+  local run = redis.call('HGET', slot_of(identity), 'run')
+  close(identity, 'unknown', run, 'its lease ran out without an outcome', now, keep_ms)
+  ended[#ended + 1] = identity
+end
+for _, identity in ipairs(redis.call('ZRANGEBYSCORE', windows, '-inf', '(' .. text(now_ms), 'LIMIT', 0, most)) do
+  local run = redis.call('HGET', slot_of(identity), 'run')
+  close(identity, 'missed', run, 'no worker took it within its window', now, keep_ms)
+  ended[#ended + 1] = identity
+end
+return ended

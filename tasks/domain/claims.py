@@ -1,0 +1,61 @@
+"""Claims and leases as values: who may run a slot, on what terms, and what the loser is told."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import msgspec
+
+from tasks.domain.outcomes import Launch, Run
+from tasks.domain.policies import Overlap
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Terms:
+    """The terms of a claim: the lease's length, the job's overlap policy, and the end of the slot's window."""
+
+    lease: timedelta = timedelta(seconds=30)
+    overlap: Overlap = Overlap.SKIP
+    window_end: datetime | None = None
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
+    """A held slot: `token` is the fencing token, `lease_ms` what each renewal adds."""
+
+    launch: Launch
+    token: int
+    lease_ms: int
+    claimed_at: datetime
+
+
+class Refusal(StrEnum):
+    """Why a claim was refused."""
+
+    DUPLICATE = "duplicate"
+    BUSY = "busy"
+    LATE = "late"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refused:
+    """The loser's answer: the reason, and the state or the holder that stood in the way."""
+
+    reason: Refusal
+    by: str = ""
+
+
+class Dispatch(StrEnum):
+    """What a beat is told about a due slot."""
+
+    YOURS = "yours"
+    THEIRS = "theirs"
+    GONE = "gone"
+    LOST = "lost"
+
+
+class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of the ledger stream: its id (`ms-seq`) and the run that ended."""
+
+    stream_id: str
+    run: Run

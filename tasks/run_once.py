@@ -1,0 +1,90 @@
+"""The one path that runs a job: claim, act, record."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from tasks.domain.claims import Lease, Refused, Terms
+from tasks.domain.outcomes import Launch, Outcome, Result, Run, cut_error
+from tasks.errors import LeaseLostError
+from tasks.ports import Claims, Clock, Watchdog
+
+
+class RunServices(Protocol):
+    """What a run needs."""
+
+    @property
+    def claims(self) -> Claims: ...
+    @property
+    def watchdog(self) -> Watchdog: ...
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def worker(self) -> str: ...
+
+
+Act = Callable[[Lease], Result]
+
+
+def run_once(services: RunServices, launch: Launch, terms: Terms, act: Act) -> Run | Refused:
+    """Run a slot if nobody else has, and record what became of it.
+
+    `act` does the work and returns its Result; whatever it raises becomes an outcome. Returns the Run as recorded, or
+    the loser's Refused. Raises RedisUnavailableError when the slot could not be claimed: then nothing was done.
+    """
+    lease = services.claims.claim(launch, terms, worker=services.worker)
+    if isinstance(lease, Refused):
+        return lease
+    started = services.clock.now()
+    try:
+        with services.watchdog.renewing(lease):
+            result = act(lease)
+    except LeaseLostError as error:
+        result = Result(outcome=Outcome.FENCED, error=cut_error(str(error)))
+    except Exception as error:
+        result = Result(outcome=Outcome.FAILED, error=describe(error))
+    except BaseException as error:
+        record(services, lease, started, Result(outcome=Outcome.UNKNOWN, error=f"stopped by {describe(error)}"))
+        raise
+    return record(services, lease, started, result)
+
+
+def record(services: RunServices, lease: Lease, started: datetime, result: Result) -> Run:
+    """End a run: release its lease and write its outcome to the ledger, in one act."""
+    run = ended(lease, started, services.clock.now(), result, services.worker)
+    stands = services.claims.record(lease, run)
+    if stands is None or stands is result.outcome:
+        return run
+    return ended(lease, started, services.clock.now(), Result(outcome=stands, error=run.error), services.worker)
+
+
+def ended(lease: Lease, started: datetime, finished: datetime, result: Result, worker: str) -> Run:
+    """Put together what the ledger keeps of a run."""
+    launch = lease.launch
+    return Run(
+        job=launch.job,
+        key=launch.key,
+        slot=launch.slot,
+        source=launch.source,
+        run_id=launch.run_id,
+        outcome=result.outcome,
+        error=result.error,
+        detail=result.detail,
+        lateness_s=None if launch.slot is None else _seconds(started - launch.slot),
+        duration_s=_seconds(finished - started),
+        worker=worker,
+        token=lease.token,
+        dispatched_at=launch.dispatched_at,
+        claimed_at=lease.claimed_at,
+        started_at=started,
+        finished_at=finished,
+    )
+
+
+def describe(error: BaseException) -> str:
+    """Name an error in at most 200 bytes."""
+    return cut_error(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+
+
+def _seconds(span: timedelta) -> float:
+    return round(span.total_seconds(), 6)
