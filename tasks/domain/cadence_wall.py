@@ -167,7 +167,9 @@ def _parsed(fields: list[str]) -> CronSim:
     try:
         return CronSim(expression, _ANY_START)
     except CronSimError as error:
-        problem = _NO_SUCH_DATE if _is_right_in_some_month(fields) else _bad_field(str(error).removeprefix("Bad "))
+        field = str(error).removeprefix("Bad ")
+        impossible = field == "day-of-month" and _is_right_in_some_month(fields)
+        problem = _NO_SUCH_DATE if impossible else _bad_field(field)
         raise CadenceError(f"cron {expression!r} {problem}") from None
 
 
@@ -178,7 +180,7 @@ def _bad_field(field: str) -> str:
 def _is_right_in_some_month(fields: list[str]) -> bool:
     minute, hour, day, _, weekday = fields
     try:
-        CronSim(" ".join((minute, hour, day, "*", weekday)), _ANY_START)
+        CronSim(f"{minute} {hour} {day} * {weekday}", _ANY_START)
     except CronSimError:
         return False
     return True

@@ -1,0 +1,131 @@
+"""Coprime cadences: how often intervals meet, how far apart they can be kept, and what ``plan`` says about it.
+
+Periods and phases go in as timedeltas of whole milliseconds and are computed with as integers, so nothing is rounded.
+The rules are the Chinese remainder theorem's: see docs/coprime.md.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import combinations
+from math import gcd, lcm
+from typing import Final
+
+from tasks.domain.cadence_base import CadenceError
+from tasks.domain.durations import UNITS
+from tasks.domain.phases import Group, best_phases, circular_distance
+
+MILLISECOND: Final = timedelta(milliseconds=1)
+_ZERO: Final = timedelta(0)
+_DAY: Final = timedelta(days=1) // MILLISECOND
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairPlan:
+    """What two interval jobs of a group do to each other."""
+
+    first: str
+    second: str
+    gcd: timedelta
+    coprime: bool
+    meetings_per_day_unphased: float
+    meetings_per_day: float
+    smallest_distance: timedelta
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GroupPlan:
+    """The phases of a group and what follows from them; ``smallest_distance`` is None for fewer than two jobs."""
+
+    phases: dict[str, timedelta]
+    pairs: tuple[PairPlan, ...]
+    smallest_distance: timedelta | None
+
+
+def shared_factor(first: timedelta, second: timedelta) -> timedelta:
+    """Give the gcd of two periods, the longest time that divides both."""
+    return gcd(_milliseconds(first), _milliseconds(second)) * MILLISECOND
+
+
+def common_unit(first: timedelta, second: timedelta) -> timedelta:
+    """Give the largest of day, hour, minute, second and millisecond in which both periods are whole and above one."""
+    fitting = (unit for unit in UNITS.values() if not (first % unit or second % unit) and unit < min(first, second))
+    return next(fitting, MILLISECOND)
+
+
+def are_coprime(first: timedelta, second: timedelta) -> bool:
+    """Say whether two periods share no factor but their common unit, as 11 and 13 minutes, unlike 10 and 15."""
+    return shared_factor(first, second) == common_unit(first, second)
+
+
+def meetings_per_day(
+    first: timedelta,
+    second: timedelta,
+    *,
+    first_phase: timedelta = _ZERO,
+    second_phase: timedelta = _ZERO,
+    within: timedelta = _ZERO,
+) -> float:
+    """Give how many pairs of runs per 24 h, on average and for ever, are at most ``within`` apart.
+
+    Each difference that equals the phases' difference modulo the gcd occurs exactly once per lcm of the periods.
+    """
+    one, other, reach = _milliseconds(first), _milliseconds(second), _milliseconds(within)
+    offset, circle = _milliseconds(first_phase - second_phase), gcd(one, other)
+    differences = (reach - offset) // circle - (-reach - 1 - offset) // circle
+    return differences * _DAY / lcm(one, other)
+
+
+def smallest_distance(
+    first: timedelta, second: timedelta, *, first_phase: timedelta = _ZERO, second_phase: timedelta = _ZERO
+) -> timedelta:
+    """Give the smallest distance that two interval jobs ever have: their phase difference to zero modulo the gcd."""
+    circle = gcd(_milliseconds(first), _milliseconds(second))
+    return circular_distance(_milliseconds(first_phase - second_phase), circle) * MILLISECOND
+
+
+def assign_phases(
+    periods: Mapping[str, timedelta], fixed: Mapping[str, timedelta] | None = None
+) -> dict[str, timedelta]:
+    """Choose the phases that keep the two closest runs of a group farthest apart, those set by hand respected.
+
+    The answer depends on nothing but the arguments, not even on their order. No pair can be kept farther apart than
+    half of its gcd. Raises CadenceError for a period of no whole milliseconds, or a fixed phase outside its period.
+    """
+    hand = {name: _milliseconds(phase) for name, phase in (fixed or {}).items() if name in periods}
+    group = Group(periods={name: _milliseconds(period) for name, period in periods.items()}, fixed=hand)
+    for name, phase in hand.items():
+        if not 0 <= phase < group.periods[name]:
+            raise CadenceError(f"phase of {name}: {phase} ms; accepted is 0 up to, but not, {group.periods[name]} ms")
+    return {name: phase * MILLISECOND for name, phase in best_phases(group).items()}
+
+
+def plan_group(
+    periods: Mapping[str, timedelta], fixed: Mapping[str, timedelta] | None = None, *, within: timedelta = _ZERO
+) -> GroupPlan:
+    """Choose a group's phases and compute what they do; a meeting is two runs at most ``within`` apart."""
+    phases = assign_phases(periods, fixed)
+    pairs = tuple(_pair(*pair, periods, phases, within) for pair in combinations(periods, 2))
+    smallest = min((pair.smallest_distance for pair in pairs), default=None)
+    return GroupPlan(phases=phases, pairs=pairs, smallest_distance=smallest)
+
+
+def _pair(
+    first: str, second: str, periods: Mapping[str, timedelta], phases: Mapping[str, timedelta], within: timedelta
+) -> PairPlan:
+    one, other, one_phase, other_phase = periods[first], periods[second], phases[first], phases[second]
+    return PairPlan(
+        first=first,
+        second=second,
+        gcd=shared_factor(one, other),
+        coprime=are_coprime(one, other),
+        meetings_per_day_unphased=meetings_per_day(one, other, within=within),
+        meetings_per_day=meetings_per_day(one, other, first_phase=one_phase, second_phase=other_phase, within=within),
+        smallest_distance=smallest_distance(one, other, first_phase=one_phase, second_phase=other_phase),
+    )
+
+
+def _milliseconds(duration: timedelta) -> int:
+    if duration % MILLISECOND:
+        raise CadenceError(f"{duration}: accepted are whole milliseconds")
+    return duration // MILLISECOND
