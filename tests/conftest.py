@@ -1,14 +1,17 @@
 """What tests of more than one folder share: a real Redis, free ports, and processes that are ended by their id."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
+from uuid import uuid4
 
+import psutil
 import pytest
 import redis
 
@@ -16,6 +19,8 @@ from tasks.errors import RedisUnavailableError
 from workers.embedded import client_url, embedded_redis
 
 ROOT = Path(__file__).parent.parent
+MARK = "ESCAPEMENT_TEST_MARK"
+T = TypeVar("T")
 StartProcess = Callable[..., subprocess.Popen[str]]
 
 
@@ -76,17 +81,33 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def clean_env(tmp_path: Path) -> dict[str, str]:
-    """An environment without any variable of ours but DATA_DIR, and without the user's `.env`."""
-    ours = ("SCHEDULER_", "FLOWER_", "DEMO_", "HTTP_", "SESSIONS_", "REDIS_URL", "API_URL", "SESSION_DATA_DIR")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    binaries = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}"
-    return kept | {"PATH": binaries, "DATA_DIR": str(tmp_path / "data"), "ESCAPEMENT_ENV_FILE": ""}
+def mark() -> str:
+    """A text that stands in the environment of every process that this test starts, and of all their children."""
+    return str(uuid4())
 
 
 @pytest.fixture
-def start_process(tmp_path: Path) -> Iterator[StartProcess]:
-    """Start processes, each in its own session with its output in `<tmp_path>/<name>.log`, and end them by their ids."""
+def clean_env(tmp_path: Path, mark: str) -> dict[str, str]:
+    """An environment with our mark and a DATA_DIR, without any other variable of ours and without the user's `.env`."""
+    ours = ("SCHEDULER_", "FLOWER_", "DEMO_", "HTTP_", "SESSIONS_", "REDIS_URL", "API_URL", "SESSION_DATA_DIR")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    binaries = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}"
+    return kept | {"PATH": binaries, "DATA_DIR": str(tmp_path / "data"), "ESCAPEMENT_ENV_FILE": "", MARK: mark}
+
+
+def marked_processes(mark: str) -> list[psutil.Process]:
+    """The processes that carry the mark and are no zombies."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get(MARK) == mark:
+                found.append(process)
+    return found
+
+
+@pytest.fixture
+def start_process(tmp_path: Path, mark: str) -> Iterator[StartProcess]:
+    """Start processes, each in its own session with its output in `<tmp_path>/<name>.log`; all end with the test."""
     started: list[subprocess.Popen[str]] = []
 
     def start(name: str, *command: str, env: dict[str, str], cwd: Path = ROOT) -> subprocess.Popen[str]:
@@ -100,14 +121,24 @@ def start_process(tmp_path: Path) -> Iterator[StartProcess]:
     yield start
     for process in started:
         end_process(process)
+    for left in marked_processes(mark):
+        with suppress(psutil.NoSuchProcess):
+            left.kill()
 
 
-def end_process(process: subprocess.Popen[str], seconds: float = 10) -> int:
-    """End one of our processes politely, then with force, and whatever is left of its group with it."""
+def end_process(process: subprocess.Popen[str], seconds: float = 12) -> int:
+    """End one of our processes politely, then with force."""
     if process.poll() is None:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=seconds)
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
     return process.wait(timeout=5)
+
+
+def eventually(look: Callable[[], T], seconds: float = 20) -> T:
+    """Look again and again until it is true; the last look's answer, whatever it is, after `seconds`."""
+    give_up = time.monotonic() + seconds
+    while not (seen := look()) and time.monotonic() < give_up:
+        time.sleep(0.1)
+    return seen

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from tasks.errors import RedisUnavailableError
+from workers.settings import Settings
 
 LONGEST_SOCKET_PATH = 100
 TEMPORARY = Path("/tmp")  # noqa: S108 - not $TMPDIR, which may differ from shell to shell; the folder below it is private
@@ -49,6 +50,16 @@ def client_url(url: str) -> str:
         return url
     database = parse_qs(parts.query).get("virtual_host", ["0"])[0]
     return f"unix://{parts.path}?db={database.strip('/') or 0}"
+
+
+def broker_url(settings: Settings) -> str:
+    """Return the Redis of these settings as Celery and Flower take it: REDIS_URL, else the embedded one."""
+    return settings.redis_url or embedded_url(settings.data_dir)
+
+
+def redis_client_url(settings: Settings) -> str:
+    """Return the Redis of these settings as redis-py takes it."""
+    return client_url(broker_url(settings))
 
 
 def redis_executable() -> Path:
