@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from tasks.domain.cadence_base import Cadence, CadenceError
 from tasks.domain.cadence_wall import EVERY_DAY, WEEKDAYS, WEEKENDS, Cron, Daily, zone_named
@@ -21,6 +22,8 @@ __all__ = [
     "zone_named",
 ]
 
+_LONGEST: Final = timedelta(days=36_525)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Interval(Cadence):
@@ -35,6 +38,8 @@ class Interval(Cadence):
     def __post_init__(self) -> None:
         if self.every <= timedelta(0):
             raise CadenceError(f"every {self.every}: an interval must be longer than zero")
+        if self.every > _LONGEST:
+            raise CadenceError(f"every {self.every}: an interval can't be longer than {_LONGEST.days} days")
         if not timedelta(0) <= self.phase < self.every:
             raise CadenceError(f"phase {self.phase}: accepted is zero up to, but not including, the interval")
 
@@ -72,6 +77,9 @@ class Once(Cadence):
 
     def next_after(self, instant: datetime) -> datetime | None:
         return self.at if self.at > instant else None
+
+    def latest_at_or_before(self, instant: datetime, *, floor: datetime) -> datetime | None:
+        return self.at if floor < self.at <= instant else None
 
     def __str__(self) -> str:
         return f"at {slot_text(self.at)}"

@@ -65,4 +65,4 @@ class Cadence(ABC):
                 return slot
             if start <= floor:
                 return None
-            step *= 2
+            step = min(step * 2, end - floor)

@@ -4,20 +4,24 @@ Periods and phases go in as timedeltas of whole milliseconds and are computed wi
 The rules are the Chinese remainder theorem's: see docs/coprime.md.
 """
 
-from collections.abc import Mapping
+import heapq
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from itertools import combinations
+from datetime import datetime, timedelta
+from itertools import combinations, count
 from math import gcd, lcm
 from typing import Final
 
-from tasks.domain.cadence_base import CadenceError
+from tasks.domain.cadence_base import Cadence, CadenceError
 from tasks.domain.durations import UNITS
 from tasks.domain.phases import Group, best_phases, circular_distance
+from tasks.domain.slots import MICROSECOND
 
 MILLISECOND: Final = timedelta(milliseconds=1)
 _ZERO: Final = timedelta(0)
 _DAY: Final = timedelta(days=1) // MILLISECOND
+_MOST_GUESSES: Final = 20_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +44,15 @@ class GroupPlan:
     phases: dict[str, timedelta]
     pairs: tuple[PairPlan, ...]
     smallest_distance: timedelta | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BusiestSecond:
+    """The first of the seconds with most runs: how many there are, and of which jobs."""
+
+    at: datetime
+    runs: int
+    jobs: tuple[str, ...]
 
 
 def shared_factor(first: timedelta, second: timedelta) -> timedelta:
@@ -108,6 +121,72 @@ def plan_group(
     pairs = tuple(_pair(*pair, periods, phases, within) for pair in combinations(periods, 2))
     smallest = min((pair.smallest_distance for pair in pairs), default=None)
     return GroupPlan(phases=phases, pairs=pairs, smallest_distance=smallest)
+
+
+def busiest_second(jobs: Mapping[str, Cadence], start: datetime, end: datetime) -> BusiestSecond | None:
+    """Find the second with most runs after ``start`` up to ``end``, None when nothing runs."""
+    runs = Counter(
+        slot.replace(microsecond=0) for cadence in jobs.values() for slot in cadence.slots_between(start, end)
+    )
+    if not runs:
+        return None
+    at = min(runs, key=lambda second: (-runs[second], second))
+    before, last = max(start, at - MICROSECOND), min(end, at + timedelta(seconds=1) - MICROSECOND)
+    names = tuple(name for name, cadence in jobs.items() if any(cadence.slots_between(before, last)))
+    return BusiestSecond(at=at, runs=runs[at], jobs=names)
+
+
+def nearest_coprime(periods: Mapping[str, timedelta]) -> dict[str, timedelta]:
+    """Suggest periods that are pairwise coprime and differ least in total from those given.
+
+    Each stays in the unit it is written in, minutes or seconds. The least change is exact up to a fixed amount of
+    work; beyond it, the rest of the group is completed one by one.
+    """
+    names = sorted(periods, key=lambda name: (periods[name], name))
+    steps = _least_change([periods[name] for name in names]) if names else ()
+    values = {name: _nearby(periods[name], step) for name, step in zip(names, steps, strict=True)}
+    return {name: values[name] for name in periods}
+
+
+def _least_change(periods: Sequence[timedelta]) -> tuple[int, ...]:
+    """Take the cheapest choice first; a choice is one step number per period, the last of them still to be checked."""
+    queue: list[tuple[timedelta, tuple[int, ...]]] = [(_ZERO, (0,))]
+    deepest: tuple[int, ...] = ()
+    for _ in range(_MOST_GUESSES):
+        _, steps = heapq.heappop(queue)
+        heapq.heappush(queue, _priced(periods, (*steps[:-1], steps[-1] + 1)))
+        if not _last_fits(periods, steps):
+            continue
+        if len(steps) == len(periods):
+            return steps
+        deepest = max(deepest, steps, key=len)
+        heapq.heappush(queue, _priced(periods, (*steps, 0)))
+    return _completed(periods, deepest)
+
+
+def _completed(periods: Sequence[timedelta], steps: tuple[int, ...]) -> tuple[int, ...]:
+    while len(steps) < len(periods):
+        steps = next((*steps, step) for step in count() if _last_fits(periods, (*steps, step)))
+    return steps
+
+
+def _priced(periods: Sequence[timedelta], steps: tuple[int, ...]) -> tuple[timedelta, tuple[int, ...]]:
+    changes = (abs(_nearby(period, step) - period) for period, step in zip(periods, steps, strict=False))
+    return sum(changes, _ZERO), steps
+
+
+def _last_fits(periods: Sequence[timedelta], steps: tuple[int, ...]) -> bool:
+    *before, last = (_nearby(period, step) for period, step in zip(periods, steps, strict=False))
+    return last > _written_unit(periods[len(steps) - 1]) and all(are_coprime(last, other) for other in before)
+
+
+def _nearby(period: timedelta, step: int) -> timedelta:
+    """Give the period itself for step 0, then one unit more, one less, two more, and so on."""
+    return period + (-1 if step % 2 == 0 else 1) * ((step + 1) // 2) * _written_unit(period)
+
+
+def _written_unit(period: timedelta) -> timedelta:
+    return next(unit for unit in (UNITS["m"], UNITS["s"], MILLISECOND) if not period % unit)
 
 
 def _pair(
