@@ -6,7 +6,7 @@ from typing import Protocol
 
 from tasks.domain.claims import Lease, Refused, Terms
 from tasks.domain.outcomes import Launch, Outcome, Result, Run, cut_error
-from tasks.errors import LeaseLostError
+from tasks.errors import FencedError, LeaseLostError
 from tasks.ports import Claims, Clock, Watchdog
 
 
@@ -23,14 +23,15 @@ class RunServices(Protocol):
     def worker(self) -> str: ...
 
 
-Act = Callable[[Lease], Result]
+Act = Callable[[Lease], Result | None]
 
 
-def run_once(services: RunServices, launch: Launch, terms: Terms, act: Act) -> Run | Refused:
+def run_once(services: RunServices, launch: Launch, terms: Terms, act: Act) -> Run | Refused | None:
     """Run a slot if nobody else has, and record what became of it.
 
-    `act` does the work and returns its Result; whatever it raises becomes an outcome. Returns the Run as recorded, or
-    the loser's Refused. Raises RedisUnavailableError when the slot could not be claimed: then nothing was done.
+    `act` does the work and returns its Result, or None when it has handed the run over to tasks that will record it;
+    whatever it raises becomes an outcome. Returns the Run as recorded, or the loser's Refused. Raises
+    RedisUnavailableError when the slot could not be claimed: then nothing was done.
     """
     lease = services.claims.claim(launch, terms, worker=services.worker)
     if isinstance(lease, Refused):
@@ -39,14 +40,14 @@ def run_once(services: RunServices, launch: Launch, terms: Terms, act: Act) -> R
     try:
         with services.watchdog.renewing(lease):
             result = act(lease)
-    except LeaseLostError as error:
+    except (LeaseLostError, FencedError) as error:
         result = Result(outcome=Outcome.FENCED, error=cut_error(str(error)))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the run boundary
         result = Result(outcome=Outcome.FAILED, error=describe(error))
     except BaseException as error:
         record(services, lease, started, Result(outcome=Outcome.UNKNOWN, error=f"stopped by {describe(error)}"))
         raise
-    return record(services, lease, started, result)
+    return None if result is None else record(services, lease, started, result)
 
 
 def record(services: RunServices, lease: Lease, started: datetime, result: Result) -> Run:

@@ -48,7 +48,8 @@ class Settings(BaseSettings):
         "http://localhost:8000"
     )
     scheduler_api_token: Annotated[
-        SecretStr | None, Field(min_length=1, description="the API's bearer token, or leave it unset")
+        SecretStr | None,
+        Field(min_length=1, description="the API's bearer token (visible ASCII, no spaces), or leave it unset"),
     ] = None
 
     scheduler_startup_grace_seconds: Annotated[
@@ -57,6 +58,9 @@ class Settings(BaseSettings):
     scheduler_data_refresh_interval: Seconds = 900
     scheduler_health_check_interval: Seconds = 300
     scheduler_script_run_interval: Seconds = 60
+    scheduler_marketplaces_schedule: Annotated[
+        str, Field(min_length=1, description="a cadence such as `daily 03:00` (UTC) or `every 6h`")
+    ] = "daily 03:00"
     scheduler_session_collector_interval: Seconds = 660
     scheduler_usage_processor_interval: Seconds = 780
     scheduler_verification_detector_interval: Seconds = 900
@@ -65,16 +69,31 @@ class Settings(BaseSettings):
         int, Field(gt=0, description="a whole number of seconds, at most the smallest cadence")
     ] = 5
 
+    session_processor_max_seconds: Annotated[
+        int | None, Field(gt=0, description="whole seconds that one run may start batches for, or leave it unset")
+    ] = None
+    session_processor_max_bytes: Annotated[
+        int | None, Field(gt=0, description="bytes that one run may read, or leave it unset")
+    ] = None
+
     http_concurrency: Count = 16
     sessions_concurrency: Count = 2
     flower_address: Annotated[str, Field(min_length=1, description="an address to listen on")] = "127.0.0.1"
     flower_port: Port = 5555
+    alive_file: Annotated[Path | None, Field(description="a file to touch while alive, or leave it unset")] = None
 
     @field_validator("redis_url")
     @classmethod
     def _usable_address(cls, value: str | None) -> str | None:
         if value is not None and (not value.startswith(REDIS_SCHEMES) or not _has_usable_port(value)):
             raise ValueError("it is no Redis address")
+        return value
+
+    @field_validator("scheduler_api_token")
+    @classmethod
+    def _fits_a_header(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not all("!" <= each <= "~" for each in value.get_secret_value()):
+            raise ValueError("it holds a character that no HTTP header can carry")
         return value
 
     @field_validator("scheduler_tick_seconds")

@@ -1,5 +1,6 @@
 """Claims and leases as values: who may run a slot, on what terms, and what the loser is told."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -43,6 +44,15 @@ class Refused:
 
     reason: Refusal
     by: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """How far a run in parts is: the parts still out, the first error of any part, and the sums of their figures."""
+
+    parts_left: int
+    error: str | None
+    figures: Mapping[str, int]
 
 
 class Dispatch(StrEnum):

@@ -5,6 +5,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from tasks.domain.cadence import Cadence
+from tasks.domain.lateness import CatchUp
 from tasks.domain.policies import Overlap
 
 
@@ -47,4 +48,4 @@ class Job:
     action: Action
     group: str = ""
     overlap: Overlap = Overlap.SKIP
-    catch_up: timedelta | None = None
+    catch_up: CatchUp | timedelta | None = None

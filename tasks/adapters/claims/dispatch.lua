@@ -4,11 +4,11 @@
 -- 'lost' (due before this Redis lost its data: recorded as missed, for it may have run).
 local identity, beat, takeover_ms, keep_ms, slot_ms, window_ms, run, newest = unpack(ARGV)
 local now_ms = math.floor(now_us() / 1000)
-local seen = redis.call('HMGET', slot_key, 'state', 'at_ms')
+local seen = redis.call('HMGET', slot_key, 'state', 'at_ms', 'beat')
 if seen[1] and seen[1] ~= 'dispatched' then
   return 'gone'
 end
-if seen[1] and now_ms - tonumber(seen[2]) < tonumber(takeover_ms) then
+if seen[1] and seen[3] ~= beat and now_ms - tonumber(seen[2]) < tonumber(takeover_ms) then
   return 'theirs'
 end
 if not seen[1] and tonumber(slot_ms) <= epoch_ms(now_ms) then

@@ -12,7 +12,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from tasks.domain.claims import Dispatch, Lease, LedgerEntry, Refusal, Refused, Terms
+from tasks.domain.claims import Dispatch, Lease, LedgerEntry, Progress, Refusal, Refused, Terms
 from tasks.domain.outcomes import Launch, Outcome, Run
 from tasks.domain.slots import epoch_microseconds, from_epoch_microseconds
 from tasks.errors import RedisUnavailableError
@@ -20,7 +20,7 @@ from tasks.errors import RedisUnavailableError
 KEEP = timedelta(days=3)
 TAKEOVER = timedelta(seconds=2)
 REAP_MOST = 500
-SCRIPTS = ("claim", "renew", "record", "reap", "dispatch", "sent", "miss")
+SCRIPTS = ("claim", "renew", "hand_over", "part", "record", "reap", "dispatch", "sent", "miss")
 
 
 class RedisClaims:
@@ -61,6 +61,17 @@ class RedisClaims:
 
     def renew(self, lease: Lease) -> bool:
         return bool(self._run("renew", lease.launch.identity, lease.token, lease.lease_ms))
+
+    def hand_over(self, lease: Lease, parts: int) -> bool:
+        return bool(self._run("hand_over", lease.launch.identity, lease.token, lease.lease_ms, parts))
+
+    def part_done(self, lease: Lease, part: int, figures: Mapping[str, int], error: str = "") -> Progress | None:
+        pairs = [each for pair in figures.items() for each in pair]
+        reply = self._run("part", lease.launch.identity, lease.token, lease.lease_ms, part, error, *pairs)
+        if reply is None:
+            return None
+        sums = dict(zip(reply[2::2], reply[3::2], strict=True))
+        return Progress(parts_left=reply[0], error=reply[1] or None, figures=sums)
 
     def record(self, lease: Lease, run: Run) -> Outcome | None:
         args = (lease.token, run.outcome, msgspec.json.encode(run), run.error or "", self._keep_ms)
@@ -105,7 +116,7 @@ class RedisClaims:
         with _reachable():
             newest_kept = self._redis.xrevrange(self._key("ledger"), max=up_to, count=keep)
             if len(newest_kept) == keep:
-                self._redis.xtrim(self._key("ledger"), minid=newest_kept[-1][0])
+                self._redis.xtrim(self._key("ledger"), minid=newest_kept[-1][0], approximate=False)
 
     def _key(self, name: str) -> str:
         return f"{self._prefix}:{name}"
@@ -114,7 +125,7 @@ class RedisClaims:
         shared = ("leases", "holders", "ledger", "token", "epoch", "windows")
         return [self._key(f"slot:{identity}"), *map(self._key, shared)]
 
-    def _run(self, script: str, identity: str, *args: object) -> Any:
+    def _run(self, script: str, identity: str, *args: Any) -> Any:
         with _reachable():
             return self._scripts[script](keys=self._keys(identity), args=[identity, *args])
 
@@ -122,7 +133,8 @@ class RedisClaims:
         with _reachable(), self._redis.pipeline(transaction=False) as pipeline:
             for identity, *args in calls:
                 self._scripts[script](keys=self._keys(identity), args=[identity, *args], client=pipeline)
-            return pipeline.execute()
+            replies: list[Any] = pipeline.execute()
+        return replies
 
 
 @contextmanager

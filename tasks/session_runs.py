@@ -1,0 +1,72 @@
+"""A run of a session processor, in parts: scan, then process and commit each batch, then record."""
+
+from collections.abc import Callable
+
+from tasks import pipeline
+from tasks.domain.batches import Batch, Committed, Fence, Staged
+from tasks.domain.claims import Lease, Progress
+from tasks.domain.outcomes import Outcome, Result
+from tasks.errors import FencedError, LeaseLostError
+from tasks.ports import Services
+from tasks.run_once import describe, record
+
+SendPart = Callable[[Lease, int, Batch], None]
+
+
+def start(services: Services, lease: Lease, processor: str, send: SendPart) -> Result | None:
+    """Scan, and hand the batches over; the Result is there at once when nothing is new."""
+    if processor not in services.processors:
+        return Result(outcome=Outcome.SKIPPED, error=f"the session processor {processor!r} is not configured")
+    plan = pipeline.scan(services, (processor,), services.budget)
+    if not plan.batches:
+        return Result(outcome=Outcome.OK, detail={"files": 0, "unchanged": plan.unchanged, "waiting": plan.waiting})
+    if not services.claims.hand_over(lease, len(plan.batches)):
+        raise LeaseLostError(f"{lease.launch.identity}: its lease was lost while it scanned")
+    for number, batch in enumerate(plan.batches):
+        send(lease, number, batch)
+    return None
+
+
+def process(services: Services, lease: Lease, batch: Batch) -> Staged:
+    """Read one batch and stage its rows, under the run's lease; raises LeaseLostError when the run is over."""
+    if not services.claims.renew(lease):
+        raise LeaseLostError(f"{lease.launch.identity}: its lease was lost")
+    with services.watchdog.renewing(lease):
+        return pipeline.process(services, batch)
+
+
+def commit(services: Services, lease: Lease, part: int, staged: Staged) -> Progress | None:
+    """Commit one staged batch and count it; the last one records the run."""
+    committed = pipeline.commit(services, staged, Fence(name=lease.launch.job, token=lease.token))
+    return finish_part(services, lease, part, figures_of(committed))
+
+
+def fail_part(services: Services, lease: Lease, part: int, error: Exception) -> None:
+    """Count a part that could not be done; a run that has lost its lease is recorded as fenced."""
+    if isinstance(error, LeaseLostError | FencedError):
+        record(services, lease, lease.claimed_at, Result(outcome=Outcome.FENCED, error=describe(error)))
+    else:
+        finish_part(services, lease, part, figures_of(None), describe(error))
+
+
+def finish_part(
+    services: Services, lease: Lease, part: int, figures: dict[str, int], error: str = ""
+) -> Progress | None:
+    """Count one part; record the run when it was the last."""
+    progress = services.claims.part_done(lease, part, figures, error)
+    if progress is not None and progress.parts_left == 0:
+        record(services, lease, lease.claimed_at, result_of(progress))
+    return progress
+
+
+def result_of(progress: Progress) -> Result:
+    """Return what a run in parts comes to: ok only when every part is."""
+    outcome = Outcome.OK if progress.error is None else Outcome.FAILED
+    return Result(outcome=outcome, error=progress.error, detail=dict(progress.figures))
+
+
+def figures_of(committed: Committed | None) -> dict[str, int]:
+    """Return the figures that a part adds to its run; a part that could not be done adds none."""
+    if committed is None:
+        return dict.fromkeys(("files", "rows", "bytes", "lines", "bad_lines", "failed", "moved"), 0)
+    return {name: getattr(committed, name) for name in figures_of(None)}

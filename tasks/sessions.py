@@ -1,0 +1,97 @@
+"""Session processors as Celery tasks."""
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+from celery import shared_task
+
+from tasks import session_runs
+from tasks.domain.batches import Batch, Staged
+from tasks.domain.claims import Lease, Terms
+from tasks.errors import UnknownJobError
+from tasks.job_task import JobTask, answer
+from tasks.run_once import run_once
+
+LEASE = timedelta(seconds=120)
+
+
+class ProcessorTask(JobTask):
+    """A task of the job `session-processor:<first argument>`."""
+
+    abstract = True
+
+    def job_name(self, argument: str) -> str:
+        return f"session-processor:{argument}"
+
+
+class BatchTask(JobTask):
+    """One part of a job; its first argument is the job."""
+
+    abstract = True
+
+    def job_name(self, argument: str) -> str:
+        return f"{argument} batch"
+
+
+class CommitTask(JobTask):
+    """The commit of one part of a job; its first argument is the job."""
+
+    abstract = True
+
+    def job_name(self, argument: str) -> str:
+        return f"{argument} commit"
+
+
+@shared_task(bind=True, base=ProcessorTask, name="tasks.process_sessions", queue="warehouse")
+def process_sessions(self: ProcessorTask, processor: str, slot: str | None = None) -> str:
+    """Run a session processor over everything that is new in the session files.
+
+    Answers `under way` once the batches are with the sessions workers; the ledger says how it ended. Raises
+    UnknownJobError for a name that no processor has.
+    """
+    services, job = self.services, self.job_name(processor)
+    if job not in services.jobs and processor not in services.processors:
+        raise UnknownJobError(
+            f"no session processor is named {processor!r}; there are: {', '.join(services.processors)}"
+        )
+    terms = Terms(lease=LEASE, window_end=self.window_end())
+    launch = self.launch(job, slot)
+    return answer(
+        run_once(services, launch, terms, lambda lease: session_runs.start(services, lease, processor, _send))
+    )
+
+
+@shared_task(bind=True, base=BatchTask, name="tasks.process_batch", queue="sessions")
+def process_batch(self: JobTask, job: str, lease: dict[str, Any], part: int, batch: dict[str, Any]) -> str:
+    """Read one batch of session files and stage its rows."""
+    held = msgspec.convert(lease, Lease)
+    try:
+        staged = session_runs.process(self.services, held, msgspec.convert(batch, Batch))
+    except Exception as error:
+        session_runs.fail_part(self.services, held, part, error)
+        raise
+    commit_batch.apply_async((job, lease, part, msgspec.to_builtins(staged)), **_shown(held, part))
+    return f"staged {staged.lines} lines"
+
+
+@shared_task(bind=True, base=CommitTask, name="tasks.commit_batch", queue="warehouse")
+def commit_batch(self: JobTask, job: str, lease: dict[str, Any], part: int, staged: dict[str, Any]) -> str:
+    """Commit the rows and cursors of one batch; the last one ends the run."""
+    held = msgspec.convert(lease, Lease)
+    try:
+        progress = session_runs.commit(self.services, held, part, msgspec.convert(staged, Staged))
+    except Exception as error:
+        session_runs.fail_part(self.services, held, part, error)
+        raise
+    return f"{job}: {progress.parts_left} part(s) left" if progress else f"{job}: the run is over"
+
+
+def _send(lease: Lease, part: int, batch: Batch) -> None:
+    args = (lease.launch.job, msgspec.to_builtins(lease), part, msgspec.to_builtins(batch))
+    process_batch.apply_async(args, **_shown(lease, part))
+
+
+def _shown(lease: Lease, part: int) -> dict[str, Any]:
+    """Show in Flower whose part it is instead of the whole batch."""
+    return {"argsrepr": f"({lease.launch.identity!r}, part {part})"}

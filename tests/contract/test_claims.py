@@ -1,0 +1,264 @@
+"""The contract of claims, dispatches and ledger: the fake and the real Redis answer alike."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import redis
+
+from tasks.adapters.claims import RedisClaims
+from tasks.domain.claims import Dispatch, Lease, Refusal, Refused, Terms
+from tasks.domain.outcomes import Launch, Outcome, Run, Source
+from tasks.domain.policies import Overlap
+from tasks.domain.slots import slot_text
+from tests.fakes import FakeClock, MemoryClaims
+
+SHORT = timedelta(milliseconds=120)
+LONG = Terms(lease=timedelta(seconds=30))
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """Claims under test, and how its time goes by."""
+
+    claims: MemoryClaims | RedisClaims
+    now: Callable[[], datetime]
+    wait: Callable[[float], None]
+
+    def launch(self, job: str = "ping", *, after: float = 60, manual: bool = False) -> Launch:
+        slot = self.now() + timedelta(seconds=after)
+        key = f"manual-{after}" if manual else slot_text(slot)
+        return Launch(job=job, key=key, slot=None if manual else slot, source=Source.BEAT, run_id=f"id-{key}")
+
+    def outcomes(self) -> list[tuple[str, Outcome]]:
+        return [(each.run.key, each.run.outcome) for each in self.claims.read("0", 1000)]
+
+
+@pytest.fixture
+def memory() -> World:
+    clock = FakeClock()
+    return World(claims=MemoryClaims(clock=clock), now=clock.now, wait=clock.forward)
+
+
+@pytest.fixture
+def real(redis_url: str) -> Iterator[World]:
+    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
+        yield World(claims=RedisClaims(client), now=lambda: datetime.now(UTC), wait=time.sleep)
+
+
+@pytest.fixture(params=["memory", "real"])
+def world(request: pytest.FixtureRequest) -> World:
+    found: World = request.getfixturevalue(request.param)
+    found.claims.open()
+    return found
+
+
+def claimed(answer: Lease | Refused) -> Lease:
+    assert isinstance(answer, Lease), answer
+    return answer
+
+
+def ended(lease: Lease, outcome: Outcome = Outcome.OK) -> Run:
+    launch = lease.launch
+    return Run(
+        job=launch.job, key=launch.key, slot=launch.slot, source=launch.source, outcome=outcome, run_id=launch.run_id,
+        token=lease.token,
+    )  # fmt: skip
+
+
+def test_a_slot_is_given_out_once(world: World) -> None:
+    launch = world.launch()
+    claimed(world.claims.claim(launch, LONG, worker="a"))
+    assert world.claims.claim(launch, LONG, worker="b") == Refused(reason=Refusal.DUPLICATE, by="running")
+
+
+def test_a_slot_that_has_ended_is_a_duplicate_and_says_how_it_ended(world: World) -> None:
+    launch = world.launch()
+    lease = claimed(world.claims.claim(launch, LONG, worker="a"))
+    assert world.claims.record(lease, ended(lease, Outcome.FAILED)) is Outcome.FAILED
+    assert world.claims.claim(launch, LONG, worker="b") == Refused(reason=Refusal.DUPLICATE, by="failed")
+
+
+def test_the_fencing_token_only_grows(world: World) -> None:
+    tokens = [claimed(world.claims.claim(world.launch(f"job-{n}"), LONG, worker="a")).token for n in range(5)]
+    assert tokens == sorted(set(tokens))
+
+
+def test_a_slot_of_a_busy_job_is_skipped_and_the_ledger_says_so(world: World) -> None:
+    first, second = world.launch(after=60), world.launch(after=120)
+    claimed(world.claims.claim(first, LONG, worker="a"))
+    assert world.claims.claim(second, LONG, worker="b") == Refused(reason=Refusal.BUSY, by=first.identity)
+    assert world.outcomes() == [(second.key, Outcome.SKIPPED)]
+    assert world.claims.claim(second, LONG, worker="b") == Refused(reason=Refusal.DUPLICATE, by="skipped")
+
+
+def test_a_busy_job_with_another_policy_leaves_the_slot_open(world: World) -> None:
+    first, second = world.launch(after=60), world.launch(after=120)
+    lease = claimed(world.claims.claim(first, LONG, worker="a"))
+    defer = Terms(lease=LONG.lease, overlap=Overlap.DEFER)
+    assert world.claims.claim(second, defer, worker="b") == Refused(reason=Refusal.BUSY, by=first.identity)
+    world.claims.record(lease, ended(lease))
+    claimed(world.claims.claim(second, defer, worker="b"))
+
+
+def test_runs_that_may_overlap_do(world: World) -> None:
+    allow = Terms(lease=LONG.lease, overlap=Overlap.ALLOW)
+    claimed(world.claims.claim(world.launch(after=60), allow, worker="a"))
+    claimed(world.claims.claim(world.launch(after=120), allow, worker="b"))
+
+
+def test_jobs_do_not_stand_in_each_others_way(world: World) -> None:
+    claimed(world.claims.claim(world.launch("one"), LONG, worker="a"))
+    claimed(world.claims.claim(world.launch("two"), LONG, worker="a"))
+
+
+def test_a_lease_that_ran_out_is_taken_over_and_its_run_is_unknown(world: World) -> None:
+    first, second = world.launch(after=60), world.launch(after=120)
+    lost = claimed(world.claims.claim(first, Terms(lease=SHORT), worker="a"))
+    world.wait(0.2)
+    claimed(world.claims.claim(second, LONG, worker="b"))
+    assert world.outcomes() == [(first.key, Outcome.UNKNOWN)]
+    assert not world.claims.renew(lost)
+
+
+def test_a_result_that_comes_after_its_lease_was_reaped_is_fenced(world: World) -> None:
+    lease = claimed(world.claims.claim(world.launch(), Terms(lease=SHORT), worker="a"))
+    world.wait(0.2)
+    assert world.claims.reap() == [lease.launch.identity]
+    assert world.claims.record(lease, ended(lease)) is Outcome.FENCED
+    assert [outcome for _, outcome in world.outcomes()] == [Outcome.UNKNOWN, Outcome.FENCED]
+
+
+def test_a_result_that_is_slow_but_not_reaped_stands(world: World) -> None:
+    lease = claimed(world.claims.claim(world.launch(), Terms(lease=SHORT), worker="a"))
+    world.wait(0.2)
+    assert world.claims.record(lease, ended(lease)) is Outcome.OK
+
+
+def test_a_renewed_lease_is_not_reaped(world: World) -> None:
+    lease = claimed(world.claims.claim(world.launch(), Terms(lease=timedelta(seconds=1)), worker="a"))
+    world.wait(0.7)
+    assert world.claims.renew(lease)
+    world.wait(0.7)
+    assert world.claims.reap() == []
+
+
+def test_recording_twice_writes_once(world: World) -> None:
+    lease = claimed(world.claims.claim(world.launch(), LONG, worker="a"))
+    assert world.claims.record(lease, ended(lease)) is Outcome.OK
+    assert world.claims.record(lease, ended(lease)) is Outcome.OK
+    assert world.outcomes() == [(lease.launch.key, Outcome.OK)]
+
+
+def test_a_slot_past_its_window_is_missed(world: World) -> None:
+    launch = world.launch()
+    late = Terms(lease=LONG.lease, window_end=world.now() - timedelta(seconds=1))
+    assert world.claims.claim(launch, late, worker="a") == Refused(reason=Refusal.LATE)
+    assert world.outcomes() == [(launch.key, Outcome.MISSED)]
+
+
+def test_a_slot_due_before_redis_lost_its_data_is_never_run(world: World) -> None:
+    launch = world.launch(after=-60)
+    assert world.claims.claim(launch, LONG, worker="a") == Refused(reason=Refusal.LOST)
+    assert world.claims.dispatch([(world.launch(after=-90), world.now())], beat="b") == [Dispatch.LOST]
+    assert [outcome for _, outcome in world.outcomes()] == [Outcome.MISSED, Outcome.MISSED]
+
+
+def test_a_manual_run_needs_no_slot(world: World) -> None:
+    claimed(world.claims.claim(world.launch(manual=True), LONG, worker="a"))
+
+
+def test_a_due_slot_is_dispatched_by_one_beat(world: World) -> None:
+    launch, window_end = world.launch(), world.now() + timedelta(seconds=60)
+    assert world.claims.dispatch([(launch, window_end)], beat="one") == [Dispatch.YOURS]
+    assert world.claims.dispatch([(launch, window_end)], beat="two") == [Dispatch.THEIRS]
+    world.claims.sent([launch], beat="one")
+    assert world.claims.dispatch([(launch, window_end)], beat="two") == [Dispatch.GONE]
+
+
+def test_a_slot_that_was_marked_but_not_sent_is_taken_over(world: World) -> None:
+    launch, window_end = world.launch(), world.now() + timedelta(seconds=60)
+    world.claims.dispatch([(launch, window_end)], beat="one")
+    world.wait(2.05)
+    assert world.claims.dispatch([(launch, window_end)], beat="two") == [Dispatch.YOURS]
+    world.claims.sent([launch], beat="one")
+    assert world.claims.dispatch([(launch, window_end)], beat="two") == [Dispatch.YOURS]
+
+
+def test_a_dispatched_slot_that_nobody_ran_is_missed(world: World) -> None:
+    launch = world.launch()
+    world.claims.dispatch([(launch, world.now() + SHORT)], beat="one")
+    assert world.claims.reap() == []
+    world.wait(0.2)
+    assert world.claims.reap() == [launch.identity]
+    assert world.outcomes() == [(launch.key, Outcome.MISSED)]
+
+
+def test_a_slot_of_downtime_is_missed_once_and_only_if_nobody_ran_it(world: World) -> None:
+    ran, idle = world.launch(after=60), world.launch(after=120)
+    claimed(world.claims.claim(ran, LONG, worker="a"))
+    assert world.claims.miss([ran, idle], "nothing ran") == 1
+    assert world.claims.miss([ran, idle], "nothing ran") == 0
+    assert world.outcomes() == [(idle.key, Outcome.MISSED)]
+
+
+def test_the_newest_slot_of_each_job_is_remembered(world: World) -> None:
+    early, late = world.launch(after=60), world.launch(after=120)
+    window_end = world.now() + timedelta(seconds=300)
+    world.claims.dispatch([(late, window_end), (early, window_end)], beat="one")
+    newest = world.claims.newest()["ping"]
+    assert late.slot is not None
+    assert abs(newest - late.slot) < timedelta(milliseconds=1)
+
+
+def test_a_run_in_parts_ends_when_the_last_part_is_done(world: World) -> None:
+    lease = claimed(world.claims.claim(world.launch(), LONG, worker="a"))
+    assert world.claims.hand_over(lease, 2)
+    first = world.claims.part_done(lease, 0, {"rows": 10})
+    again = world.claims.part_done(lease, 0, {"rows": 10})
+    last = world.claims.part_done(lease, 1, {"rows": 5}, "disk full")
+    assert first == again
+    assert first is not None
+    assert (first.parts_left, first.error) == (1, None)
+    assert last is not None
+    assert (last.parts_left, last.error, dict(last.figures)) == (0, "disk full", {"rows": 15})
+
+
+def test_a_part_of_a_run_that_lost_its_lease_is_refused(world: World) -> None:
+    lease = claimed(world.claims.claim(world.launch(), Terms(lease=SHORT), worker="a"))
+    world.claims.hand_over(lease, 2)
+    world.wait(0.2)
+    world.claims.reap()
+    assert world.claims.part_done(lease, 0, {"rows": 1}) is None
+    assert not world.claims.hand_over(lease, 2)
+
+
+def test_the_ledger_is_read_in_pieces_and_trimmed_only_where_it_was_drained(world: World) -> None:
+    for number in range(5):
+        lease = claimed(world.claims.claim(world.launch(f"job-{number}"), LONG, worker="a"))
+        world.claims.record(lease, ended(lease))
+    first = world.claims.read("0", 2)
+    rest = world.claims.read(first[-1].stream_id, 10)
+    assert [each.run.job for each in (*first, *rest)] == [f"job-{number}" for number in range(5)]
+    world.claims.trim(rest[0].stream_id, keep=1)
+    assert [each.run.job for each in world.claims.read("0", 10)] == ["job-2", "job-3", "job-4"]
+
+
+def test_two_workers_that_race_for_the_same_slots_run_each_once(real: World) -> None:
+    real.claims.open()
+    launches = [real.launch(f"job-{n}") for n in range(300)]
+    won: list[str] = []
+
+    def race(worker: str) -> None:
+        answers = [real.claims.claim(launch, LONG, worker=worker) for launch in launches]
+        won.extend(each.launch.identity for each in answers if isinstance(each, Lease))
+
+    racers = [threading.Thread(target=race, args=(name,)) for name in ("a", "b", "c")]
+    for each in racers:
+        each.start()
+    for each in racers:
+        each.join()
+    assert sorted(won) == sorted(each.identity for each in launches)

@@ -1,0 +1,209 @@
+"""Fakes that obey the same contracts as the real adapters; the contract tests run on both."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from tasks.domain.claims import Dispatch, Lease, LedgerEntry, Progress, Refusal, Refused, Terms
+from tasks.domain.outcomes import Launch, Outcome, Run
+from tasks.domain.policies import Overlap
+
+TAKEOVER = timedelta(seconds=2)
+
+
+@dataclass(kw_only=True)
+class FakeClock:
+    """A clock that only moves when it is told to."""
+
+    at: datetime = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.at
+
+    def forward(self, seconds: float) -> None:
+        self.at += timedelta(seconds=seconds)
+
+
+@dataclass(kw_only=True)
+class Slot:
+    launch: Launch
+    state: str
+    at: datetime
+    beat: str = ""
+    window_end: datetime | None = None
+    token: int = 0
+    expiry: datetime | None = None
+    outcome: Outcome | None = None
+    parts: dict[int, Mapping[str, int]] = field(default_factory=dict)
+    parts_left: int = 0
+    error: str = ""
+
+
+@dataclass(kw_only=True)
+class MemoryClaims:
+    """The contract of claims, dispatches and ledger, in one process."""
+
+    clock: FakeClock
+    slots: dict[str, Slot] = field(default_factory=dict)
+    entries: list[LedgerEntry] = field(default_factory=list)
+    epoch: datetime | None = None
+    newest_slots: dict[str, datetime] = field(default_factory=dict)
+    token: int = 0
+
+    def open(self) -> None:
+        self.epoch = self.epoch or self.clock.now()
+
+    def claim(self, launch: Launch, terms: Terms, *, worker: str) -> Lease | Refused:
+        now, slot = self.clock.now(), self.slots.get(launch.identity)
+        if slot is not None and slot.state in {"running", "done"}:
+            return Refused(reason=Refusal.DUPLICATE, by=slot.outcome or slot.state)
+        if slot is None and self._lost(launch.slot):
+            return self._refuse(launch, Outcome.MISSED, Refused(reason=Refusal.LOST))
+        if terms.window_end is not None and now > terms.window_end:
+            return self._refuse(launch, Outcome.MISSED, Refused(reason=Refusal.LATE))
+        holder = None if terms.overlap is Overlap.ALLOW else self._holder(launch.job)
+        if holder is not None:
+            refused = Refused(reason=Refusal.BUSY, by=holder.launch.identity)
+            return self._refuse(launch, Outcome.SKIPPED, refused) if terms.overlap is Overlap.SKIP else refused
+        self.token += 1
+        self.slots[launch.identity] = Slot(
+            launch=launch, state="running", at=now, token=self.token, expiry=now + terms.lease
+        )
+        lease_ms = terms.lease // timedelta(milliseconds=1)
+        return Lease(launch=launch, token=self.token, lease_ms=lease_ms, claimed_at=now)
+
+    def renew(self, lease: Lease) -> bool:
+        slot = self._held(lease)
+        if slot is not None:
+            slot.expiry = self.clock.now() + timedelta(milliseconds=lease.lease_ms)
+        return slot is not None
+
+    def hand_over(self, lease: Lease, parts: int) -> bool:
+        slot = self._held(lease)
+        if slot is not None:
+            slot.parts_left = parts
+        return self.renew(lease)
+
+    def part_done(self, lease: Lease, part: int, figures: Mapping[str, int], error: str = "") -> Progress | None:
+        slot = self._held(lease)
+        if slot is None:
+            return None
+        if part not in slot.parts:
+            slot.parts[part] = figures
+            slot.parts_left -= 1
+            slot.error = slot.error or error
+        sums = {name: sum(each.get(name, 0) for each in slot.parts.values()) for name in figures}
+        return Progress(parts_left=slot.parts_left, error=slot.error or None, figures=sums)
+
+    def record(self, lease: Lease, run: Run) -> Outcome | None:
+        slot = self.slots.get(lease.launch.identity)
+        if slot is None or (slot.state == "running" and slot.token == lease.token):
+            self._close(lease.launch, run.outcome, run)
+            self.slots[lease.launch.identity].token = lease.token
+            return run.outcome
+        if slot.token != lease.token:
+            return None
+        if slot.outcome not in {run.outcome, Outcome.FENCED, Outcome.CANCELLED}:
+            self._close(lease.launch, Outcome.FENCED, run)
+        return self.slots[lease.launch.identity].outcome
+
+    def reap(self) -> Sequence[str]:
+        now = self.clock.now()
+        died = [each for each in self.slots.values() if each.state == "running" and (each.expiry or now) < now]
+        unrun = [
+            each
+            for each in self.slots.values()
+            if each.state in {"dispatched", "sent"} and each.window_end is not None and each.window_end < now
+        ]
+        for each in died:
+            self._close(each.launch, Outcome.UNKNOWN)
+        for each in unrun:
+            self._close(each.launch, Outcome.MISSED)
+        return [each.launch.identity for each in (*died, *unrun)]
+
+    def dispatch(self, launches: Sequence[tuple[Launch, datetime]], *, beat: str) -> list[Dispatch]:
+        return [self._dispatch(launch, window_end, beat) for launch, window_end in launches]
+
+    def sent(self, launches: Sequence[Launch], *, beat: str) -> None:
+        for launch in launches:
+            slot = self.slots[launch.identity]
+            if slot.state == "dispatched" and slot.beat == beat:
+                slot.state = "sent"
+
+    def miss(self, launches: Sequence[Launch], error: str) -> int:
+        unknown = [each for each in launches if each.identity not in self.slots]
+        for launch in unknown:
+            self._close(launch, Outcome.MISSED)
+            self._note_newest(launch)
+        return len(unknown)
+
+    def newest(self) -> Mapping[str, datetime]:
+        return self.newest_slots
+
+    def read(self, after: str, most: int) -> Sequence[LedgerEntry]:
+        found = [each for each in self.entries if _order(each.stream_id) > _order(after)]
+        return found[:most]
+
+    def trim(self, up_to: str, keep: int) -> None:
+        drained = [each for each in self.entries if _order(each.stream_id) <= _order(up_to)]
+        self.entries = drained[-keep:] + self.entries[len(drained) :]
+
+    def _dispatch(self, launch: Launch, window_end: datetime, beat: str) -> Dispatch:
+        slot, now = self.slots.get(launch.identity), self.clock.now()
+        if slot is not None and slot.state != "dispatched":
+            return Dispatch.GONE
+        if slot is not None and slot.beat != beat and now - slot.at < TAKEOVER:
+            return Dispatch.THEIRS
+        if slot is None and self._lost(launch.slot):
+            self._close(launch, Outcome.MISSED)
+            return Dispatch.LOST
+        self.slots[launch.identity] = Slot(launch=launch, state="dispatched", at=now, beat=beat, window_end=window_end)
+        self._note_newest(launch)
+        return Dispatch.YOURS
+
+    def _lost(self, slot: datetime | None) -> bool:
+        self.open()
+        return slot is not None and self.epoch is not None and slot <= self.epoch
+
+    def _holder(self, job: str) -> Slot | None:
+        running = [each for each in self.slots.values() if each.state == "running" and each.launch.job == job]
+        for each in running:
+            if (each.expiry or self.clock.now()) <= self.clock.now():
+                self._close(each.launch, Outcome.UNKNOWN)
+        return next((each for each in running if self.slots[each.launch.identity].state == "running"), None)
+
+    def _held(self, lease: Lease) -> Slot | None:
+        slot = self.slots.get(lease.launch.identity)
+        return slot if slot is not None and slot.state == "running" and slot.token == lease.token else None
+
+    def _refuse(self, launch: Launch, outcome: Outcome, refused: Refused) -> Refused:
+        self._close(launch, outcome)
+        return refused
+
+    def _close(self, launch: Launch, outcome: Outcome, run: Run | None = None) -> None:
+        old = self.slots.get(launch.identity)
+        token = old.token if old else 0
+        self.slots[launch.identity] = Slot(
+            launch=launch, state="done", at=self.clock.now(), token=token, outcome=outcome
+        )
+        ended = run or Run(
+            job=launch.job,
+            key=launch.key,
+            slot=launch.slot,
+            source=launch.source,
+            outcome=outcome,
+            run_id=launch.run_id,
+        )
+        stream_id = f"{int(self.clock.now().timestamp() * 1000)}-{len(self.entries)}"
+        self.entries.append(LedgerEntry(stream_id=stream_id, run=msgspec.structs.replace(ended, outcome=outcome)))
+
+    def _note_newest(self, launch: Launch) -> None:
+        if launch.slot is not None:
+            self.newest_slots[launch.job] = max(launch.slot, self.newest_slots.get(launch.job, launch.slot))
+
+
+def _order(stream_id: str) -> tuple[int, int]:
+    ms, _, sequence = stream_id.partition("-")
+    return int(ms), int(sequence or 0)

@@ -1,0 +1,40 @@
+"""What a worker does when it starts and stops."""
+
+import logging
+from typing import Any
+
+from celery.apps.worker import Worker
+from celery.signals import worker_init, worker_ready, worker_shutdown
+from celery.utils.log import get_logger
+
+from tasks.errors import RedisUnavailableError
+from workers.upkeep import Upkeep
+
+WAREHOUSE = "warehouse"
+
+logging.getLogger("httpx").setLevel(logging.WARNING)
+logger = get_logger(__name__)
+_upkeeps: dict[str, Upkeep] = {}
+
+
+@worker_init.connect
+def _begin(sender: Worker, **_: Any) -> None:
+    if sender.app.settings.token is None and "http" in sender.app.amqp.queues:
+        logger.warning("SCHEDULER_API_TOKEN is not set: HTTP jobs go out without an Authorization header")
+    try:
+        sender.app.services.claims.open()
+    except RedisUnavailableError as error:
+        logger.warning("%s; the worker waits for it", error)
+
+
+@worker_ready.connect
+def _start_upkeep(sender: Any, **_: Any) -> None:
+    if WAREHOUSE in sender.app.amqp.queues.consume_from:
+        upkeep = _upkeeps[sender.hostname] = Upkeep(sender.app.services)
+        upkeep.start()
+
+
+@worker_shutdown.connect
+def _stop_upkeep(**_: Any) -> None:
+    for upkeep in _upkeeps.values():
+        upkeep.stop()
