@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from threading import Thread
@@ -29,11 +30,20 @@ EXIT_REFUSED = 2
 QUESTION = "select job, outcome, count(*) as runs, max(lateness_s) as worst_s from runs group by all order by all"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Extras:
+    """What one way of running has beyond the Procfile: commands by name, their ports by variable, lines to show."""
+
+    commands: Mapping[str, str] = field(default_factory=dict)
+    ports: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
 def main() -> int:
     """Run until Ctrl-C; return 2 with the reason on stderr when it can't start."""
     with refusals_on_stderr():
         settings = load_settings()
-        return run(settings, extras={}, notes=[second_shell(settings)])
+        return run(settings, Extras(notes=(second_shell(settings),)))
     return EXIT_REFUSED
 
 
@@ -46,24 +56,26 @@ def refusals_on_stderr() -> Iterator[None]:
         sys.stderr.write(f"{error}\n")
 
 
-def run(settings: Settings, *, extras: Mapping[str, str], notes: list[str]) -> int:
-    """Supervise Redis (unless REDIS_URL is set), the Procfile and `extras` until a signal; return the exit status.
+def run(settings: Settings, extras: Extras) -> int:
+    """Supervise Redis (unless REDIS_URL is set), the Procfile and the extras until a signal; return the exit status.
 
-    `notes` are lines to show when all is up. Before it starts any it raises CadenceError, ConfigurationError or
+    Before it starts any it raises CadenceError, ConfigurationError or
     RedisUnavailableError.
     """
     began = time.monotonic()
     job_table(settings)
     with own_folder(settings.data_dir) as lock:
         refuse_taken_port("FLOWER_PORT", settings.flower_address, settings.flower_port)
+        for variable, port in extras.ports.items():
+            refuse_taken_port(variable, "127.0.0.1", port)
         redis_command = None if settings.redis_url else _redis_command(settings.data_dir)
         with Undertaker(lock) as undertaker:
             env = child_environment(settings, dict(os.environ), Path(sys.executable).parent)
             supervisor = Supervisor(env=env, output=sys.stdout, undertaker=undertaker)
             supervisor.stop_on_signals()
             try:
-                _start(supervisor, settings, redis_command, procfile_commands() | dict(extras))
-                _announce_when_ready(supervisor, settings, began, notes)
+                _start(supervisor, settings, redis_command, procfile_commands() | dict(extras.commands))
+                _announce_when_ready(supervisor, settings, began, extras.notes)
                 supervisor.run_until(lambda: False)
             finally:
                 supervisor.stop(last=REDIS)
@@ -89,7 +101,7 @@ def _start(supervisor: Supervisor, settings: Settings, redis_command: str | None
             supervisor.start(name, command)
 
 
-def _announce_when_ready(supervisor: Supervisor, settings: Settings, began: float, notes: list[str]) -> None:
+def _announce_when_ready(supervisor: Supervisor, settings: Settings, began: float, notes: tuple[str, ...]) -> None:
     page = page_address(settings.flower_address, settings.flower_port)
     nodes = node_names(list(procfile_commands()), socket.gethostname())
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import ROOT, StartProcess, eventually, marked_processes
+from tests.conftest import ROOT, StartProcess, eventually, marked_processes
 
 from workers.processes import next_pause, node_names, page_address, procfile_commands
 

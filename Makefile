@@ -1,0 +1,50 @@
+# make demo   everything on this machine with a demo API and growing sessions; needs nothing but make and Python 3.11
+# make run    the same with your own .env          make test   the whole suite
+# make setup  everything a developer needs         make check  ruff, mypy --strict, the import rule
+# make clean  remove the virtual environment, the demo's data and all caches
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt
+RUN_STAMP := $(VENV)/.installed-run
+SETUP_STAMP := $(VENV)/.installed-setup
+OLD_PYTHON := Escapement needs Python 3.11 or newer, and $(PYTHON) is older or missing: make PYTHON=/path/to/python3.11
+ARGS ?=
+
+.PHONY: demo run setup test check clean
+
+demo: $(RUN_STAMP)
+	@exec $(BIN)/python -m workers.demo
+
+run: $(RUN_STAMP)
+	@exec $(BIN)/python -m workers.run
+
+setup: $(SETUP_STAMP)
+
+test: $(SETUP_STAMP)
+	@exec $(BIN)/python -m pytest $(ARGS)
+
+check: $(SETUP_STAMP)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy --strict
+	$(BIN)/python -m pytest -q tests/unit/test_import_rule.py
+
+clean:
+	rm -rf $(VENV) data/demo artifacts build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/pip: constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(OLD_PYTHON)" >&2; exit 1; }
+	@echo "Making $(VENV) and filling it; this happens once."
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) pip setuptools
+	@touch $@
+
+$(RUN_STAMP): $(BIN)/pip pyproject.toml constraints.txt
+	@$(PIP) --no-build-isolation -e '.[embedded]'
+	@touch $@
+
+$(SETUP_STAMP): $(BIN)/pip pyproject.toml constraints.txt
+	@$(PIP) --no-build-isolation -e '.[embedded,test,check]'
+	@touch $@ $(RUN_STAMP)
