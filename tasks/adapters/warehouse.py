@@ -1,0 +1,125 @@
+"""The DuckDB file that keeps runs, cursors and the processors' rows; open only while it is worked on."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tasks.adapters.warehouse_open import opened
+from tasks.adapters.warehouse_sessions import OpenSessions
+from tasks.adapters.warehouse_sql import statements
+from tasks.domain.batches import Committed, Comparison, Fence, Staged
+from tasks.domain.cursor import Seen
+from tasks.domain.outcomes import Run
+from tasks.domain.processor import Processor
+from tasks.errors import EscapementError
+
+if TYPE_CHECKING:
+    import duckdb
+
+NEWEST = "newest stream id"
+
+
+class DuckWarehouse:
+    """One DuckDB file; every method opens it, does its work in one transaction, and closes it."""
+
+    def __init__(
+        self,
+        path: Path,
+        processors: Mapping[str, Processor],
+        *,
+        clock: Callable[[], datetime],
+        patience_s: float = 60,
+    ) -> None:
+        self._path, self._processors, self._clock, self._patience_s = path, processors, clock, patience_s
+        self._schema, self._runs = statements("warehouse_schema.sql"), statements("warehouse_runs.sql")
+
+    def compare(self, files: Sequence[Seen], wanted: Mapping[str, int]) -> Comparison:
+        """Compare files with the cursors of the wanted processors (name to version) in one set operation."""
+        with self._writing() as connection:
+            return self._sessions(connection).compare(files, wanted)
+
+    def commit(self, staged: Staged, paths: Sequence[Path], fence: Fence) -> Committed:
+        """Insert staged rows and move their cursors in one transaction; raises FencedError for an old token.
+
+        `paths` are the files of `staged.parts`.
+        """
+        with self._writing() as connection:
+            return self._sessions(connection).commit(staged, paths, fence)
+
+    def append_runs(self, entries: Sequence[tuple[str, Run]]) -> int:
+        """Keep runs by (job, key), of several the one with the newest stream id; returns how many changed."""
+        if not entries:
+            return 0
+        rows = [{"stream_id": stream_id, **msgspec.to_builtins(run)} for stream_id, run in entries]
+        with self._writing() as connection:
+            changed = _count(connection.execute(self._runs["append"], {"entries": msgspec.json.encode(rows).decode()}))
+            newest = max((stream_id for stream_id, _ in entries), key=_stream_order)
+            before = self._mark(connection, NEWEST)
+            if before is None or _stream_order(newest) > _stream_order(before):
+                connection.execute(self._schema["write_mark"], {"name": NEWEST, "value": newest})
+            return changed
+
+    def last_stream_id(self) -> str | None:
+        """Return the newest stream id that was ever appended, None before the first."""
+        with self._writing() as connection:
+            return self._mark(connection, NEWEST)
+
+    def prune_runs(self, older_than: datetime) -> int:
+        """Forget runs that ended before an instant; returns how many."""
+        with self._writing() as connection:
+            return _count(connection.execute(self._runs["prune"], {"older_than": older_than}))
+
+    def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Answer a question, read-only: the columns' names and the rows; EscapementError when that fails."""
+        import duckdb  # noqa: PLC0415 - beat and the http workers start without it
+
+        with opened(self._path, patience_s=self._patience_s, read_only=True) as connection:
+            try:
+                result = connection.execute(self._schema["session"]).execute(sql)
+                return [column[0] for column in result.description or ()], result.fetchall()
+            except duckdb.Error as error:
+                raise EscapementError(f"the warehouse can't answer: {error}") from error
+
+    def _sessions(self, connection: "duckdb.DuckDBPyConnection") -> OpenSessions:
+        tables = {name: processor.tables for name, processor in self._processors.items()}
+        return OpenSessions(connection=connection, tables=tables, now=self._clock())
+
+    @contextmanager
+    def _writing(self) -> "Iterator[duckdb.DuckDBPyConnection]":
+        """Open the file for one transaction, with the tables that this code knows."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with opened(self._path, patience_s=self._patience_s) as connection:
+            connection.execute(self._schema["session"])
+            connection.begin()
+            self._ensure_tables(connection)
+            yield connection
+            connection.commit()
+
+    def _ensure_tables(self, connection: "duckdb.DuckDBPyConnection") -> None:
+        ddl = [self._schema["tables"], *(processor.ddl for processor in self._processors.values())]
+        digest = blake2b("\n".join(ddl).encode(), digest_size=16).hexdigest()
+        marked = _count(connection.execute(self._schema["is_current"])) > 0
+        if marked and self._mark(connection, "schema") == digest:
+            return
+        for statement in ddl:
+            connection.execute(statement)
+        connection.execute(self._schema["write_mark"], {"name": "schema", "value": digest})
+
+    def _mark(self, connection: "duckdb.DuckDBPyConnection", name: str) -> str | None:
+        row = connection.execute(self._schema["read_mark"], {"name": name}).fetchone()
+        return row[0] if row else None
+
+
+def _count(result: "duckdb.DuckDBPyConnection") -> int:
+    row = result.fetchone()
+    return int(row[0]) if row else 0
+
+
+def _stream_order(stream_id: str) -> tuple[int, int]:
+    milliseconds, _, sequence = stream_id.partition("-")
+    return int(milliseconds), int(sequence or 0)

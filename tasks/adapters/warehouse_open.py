@@ -1,0 +1,56 @@
+"""Opening the warehouse file: waiting, within a deadline, while another process has it."""
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tasks.errors import EscapementError, WarehouseBusyError
+
+if TYPE_CHECKING:
+    import duckdb
+
+FIRST_PAUSE_S = 0.005
+LONGEST_PAUSE_S = 0.1
+_HOLDER = re.compile(r"\(PID (\d+)\)")
+_BUSY = ("lock on file", "different configuration", "already attached")
+
+
+@contextmanager
+def opened(path: Path, *, patience_s: float, read_only: bool = False) -> "Iterator[duckdb.DuckDBPyConnection]":
+    """Open the file, hand over the connection, close it.
+
+    Raises WarehouseBusyError, naming the file and its holder, when it stays locked for `patience_s` seconds, and
+    EscapementError when there is nothing to read or the file is no warehouse.
+    """
+    if read_only and not path.exists():
+        raise EscapementError(f"there is no warehouse yet at {path}: it is made by the first run that is recorded")
+    connection = _connect(path, time.monotonic() + patience_s, read_only=read_only)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _connect(path: Path, deadline: float, *, read_only: bool) -> "duckdb.DuckDBPyConnection":
+    import duckdb  # noqa: PLC0415 - beat and the http workers start without it
+
+    pause = FIRST_PAUSE_S
+    while True:
+        try:
+            return duckdb.connect(str(path), read_only=read_only, config={"threads": 2})
+        except (duckdb.IOException, duckdb.ConnectionException, duckdb.BinderException) as error:
+            problem = str(error)
+        if not any(sign in problem for sign in _BUSY):
+            raise EscapementError(f"the warehouse {path} can't be opened: {problem.splitlines()[0]}")
+        if time.monotonic() > deadline:
+            raise WarehouseBusyError(_busy(path, problem))
+        time.sleep(pause)
+        pause = min(pause * 2, LONGEST_PAUSE_S)
+
+
+def _busy(path: Path, problem: str) -> str:
+    holder = _HOLDER.search(problem)
+    return f"the warehouse {path} is locked by " + (f"process {holder[1]}" if holder else "somebody else")

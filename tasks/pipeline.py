@@ -1,0 +1,73 @@
+"""Session files to rows: scan what is new, process it in batches, commit each exactly once."""
+
+from tasks import file_read
+from tasks.domain.batches import Batch, Budget, Committed, Fence, Plan, Staged, cut, within
+from tasks.domain.processor import Processor
+from tasks.errors import FencedError, UnknownJobError
+from tasks.ports import PipelineServices
+
+
+def scan(services: PipelineServices, processors: tuple[str, ...], budget: Budget) -> Plan:
+    """List the session files once and plan what must be read, oldest first, within the budget's bytes.
+
+    The budget's seconds are for whoever runs the batches. Raises UnknownJobError for a name that no processor has.
+    """
+    wanted = {name: _processor(services, name).version for name in processors}
+    files, refused = services.session_files.listing()
+    found = services.warehouse.compare(files, wanted)
+    count = within(found.works, budget.bytes)
+    taken, left = found.works[:count], found.works[count:]
+    return Plan(
+        batches=tuple(cut(taken)),
+        files=len(taken),
+        bytes=sum(work.new_bytes for work in taken),
+        seen=len(files),
+        unchanged=found.unchanged,
+        left_over=len(left),
+        left_over_bytes=sum(work.new_bytes for work in left),
+        waiting=found.waiting,
+        quarantined=found.quarantined,
+        refused=tuple(refused),
+    )
+
+
+def process(services: PipelineServices, batch: Batch) -> Staged:
+    """Read the new lines of a batch, let every processor extract its rows, and stage them.
+
+    A file that can't be read, or that a processor breaks on, carries its error; the others are not touched by it.
+    """
+    names = sorted({position.processor for work in batch.works for position in work.positions})
+    processors = {name: _processor(services, name) for name in names}
+    with services.staging.writer(tuple(processors.values())) as writer:
+        reads = [file_read.read(services.session_files, work, processors, writer.add) for work in batch.works]
+        parts = tuple(writer.close())
+        cursors = [cursor for read in reads for cursor in read.cursors]
+        return Staged(
+            cursors=tuple(file_read.with_failures(cursors, writer.failures)),
+            parts=parts,
+            bytes=sum(read.bytes for read in reads),
+            lines=sum(read.lines for read in reads),
+            folder=writer.folder,
+        )
+
+
+def commit(services: PipelineServices, staged: Staged, fence: Fence) -> Committed:
+    """Write a staged batch in one transaction and remove it; repeating it changes nothing.
+
+    Raises FencedError when the fence's token is older than one already seen; the refused rows are removed too.
+    """
+    try:
+        committed = services.warehouse.commit(staged, services.staging.paths(staged.parts), fence)
+    except FencedError:
+        services.staging.remove(staged.folder)
+        raise
+    services.staging.remove(staged.folder)
+    return committed
+
+
+def _processor(services: PipelineServices, name: str) -> Processor:
+    try:
+        return services.processors[name]
+    except KeyError:
+        known = ", ".join(sorted(services.processors))
+        raise UnknownJobError(f"no session processor is named {name!r}; there are: {known}") from None
