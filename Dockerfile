@@ -25,7 +25,7 @@ RUN python3 -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb')
     python3 -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['build-system']['requires'], sep='\n')" \
         >builders.txt && \
     /opt/escapement/bin/pip install -c constraints.txt -r dependencies.txt && \
-    /opt/builder/bin/pip install wheel -r builders.txt
+    /opt/builder/bin/pip install -c constraints.txt wheel -r builders.txt
 
 FROM packages AS wheel
 COPY . .

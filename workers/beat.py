@@ -17,6 +17,7 @@ from tasks.errors import RedisUnavailableError
 from tasks.ports import Services
 from workers.beat_events import BeatEvents
 from workers.dispatcher import Dispatcher, Fire
+from workers.liveness import touch
 
 AWAY_SECONDS = 1.0
 
@@ -35,6 +36,7 @@ class SlotScheduler(Scheduler):
         self._services: Services = escapement.services
         self._longest_sleep = float(self.max_interval or escapement.conf.beat_max_loop_interval)
         self._events = BeatEvents(self.app)
+        self._alive_file = escapement.settings.alive_file
         grace = timedelta(seconds=escapement.settings.scheduler_startup_grace_seconds)
         self._silent_until = datetime.now(UTC) + grace
 
@@ -51,6 +53,7 @@ class SlotScheduler(Scheduler):
             seconds = self._say_away(error)
         fires = self._dispatcher.fires if self._dispatcher else 0
         self._events.beat(self.node, interval=self._longest_sleep, fires=fires)
+        touch(self._alive_file)
         return seconds
 
     def close(self) -> None:

@@ -20,7 +20,7 @@ def touch(file: Path | None) -> None:
         file.touch()
 
 
-class Pulse(bootsteps.StartStopStep):  # type: ignore[misc]
+class Pulse(bootsteps.StartStopStep):
     """Touches the file while the worker's event loop turns, or waits for a broker to turn it for."""
 
     requires = ("celery.worker.components:Pool",)
@@ -39,10 +39,11 @@ class Pulse(bootsteps.StartStopStep):  # type: ignore[misc]
         worker.timer.call_repeatedly(TOUCH_SECONDS, self._turn)
         Thread(target=self._watch, args=(worker,), name="pulse", daemon=True).start()
 
-    def stop(self, _worker: Any) -> None:
+    def stop(self, worker: Any) -> None:  # noqa: ARG002 - the same for every worker
         self._stopped.set()
 
-    terminate = stop
+    def terminate(self, worker: Any) -> None:
+        self.stop(worker)
 
     def _turn(self) -> None:
         self._turned = monotonic()
