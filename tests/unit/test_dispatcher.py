@@ -1,0 +1,113 @@
+"""One beat's share of the work, with other beats beside it and Redis going away."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import pytest
+
+from tasks.domain.cadence import Interval
+from tasks.domain.jobs import HttpCall, Job, Method
+from tasks.domain.outcomes import Outcome, Source
+from tasks.domain.timetable import Timetable
+from tasks.errors import RedisUnavailableError
+from tests.fakes import FakeClock, MemoryClaims
+from workers.dispatcher import Dispatcher, Fire
+
+PING = Job(
+    name="ping", cadence=Interval(every=timedelta(seconds=60)), action=HttpCall(method=Method.GET, url="/", timeout=1)
+)
+
+
+@dataclass(kw_only=True)
+class Beats:
+    """Several beats on one Redis, and the queue that they send to."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    queue: list[Fire] = field(default_factory=list)
+    broken: bool = False
+
+    def __post_init__(self) -> None:
+        self.claims = MemoryClaims(clock=self.clock)
+        self.claims.open()
+
+    def beat(self, name: str, handled: dict[str, datetime] | None = None) -> Dispatcher:
+        timetable = Timetable.start({"ping": PING}, handled or {}, self.clock.now())
+        return Dispatcher(timetable=timetable, dispatches=self.claims, send=self.send, beat=name)
+
+    def send(self, fire: Fire) -> None:
+        if self.broken:
+            raise RedisUnavailableError("away")
+        self.queue.append(fire)
+
+
+@pytest.fixture
+def beats() -> Beats:
+    return Beats()
+
+
+def test_a_due_slot_is_sent_with_the_same_task_id_by_every_beat(beats: Beats) -> None:
+    one, two = beats.beat("one"), beats.beat("two")
+    beats.clock.forward(60)
+    one.run(beats.clock.now())
+    two.run(beats.clock.now())
+    assert [fire.launch.key for fire in beats.queue] == ["2026-11-20T12:01:00Z"]
+    assert (one.fires, two.fires) == (1, 0)
+    again = Beats()
+    other = again.beat("three")
+    again.clock.forward(60)
+    other.run(again.clock.now())
+    assert again.queue[0].launch.run_id == beats.queue[0].launch.run_id
+
+
+def test_a_slot_whose_beat_died_before_it_sent_is_taken_over_after_two_seconds(beats: Beats) -> None:
+    dying, other = beats.beat("dying"), beats.beat("other")
+    beats.clock.forward(60)
+    beats.broken = True
+    with pytest.raises(RedisUnavailableError):
+        dying.run(beats.clock.now())
+    beats.broken = False
+    other.run(beats.clock.now())
+    assert beats.queue == []
+    assert other.seconds_to_next(beats.clock.now()) == 2
+    beats.clock.forward(2)
+    other.run(beats.clock.now())
+    assert [fire.launch.key for fire in beats.queue] == ["2026-11-20T12:01:00Z"]
+
+
+def test_a_slot_that_could_not_be_sent_stays_due(beats: Beats) -> None:
+    beat = beats.beat("one")
+    beats.clock.forward(60)
+    beats.broken = True
+    with pytest.raises(RedisUnavailableError):
+        beat.run(beats.clock.now())
+    beats.broken = False
+    beats.clock.forward(1)
+    beat.run(beats.clock.now())
+    assert len(beats.queue) == 1
+
+
+def test_slots_of_downtime_are_missed_and_the_newest_is_caught_up(beats: Beats) -> None:
+    past = beats.clock.now()
+    beats.clock.forward(190)
+    beat = beats.beat("one", handled={"ping": past})
+    beats.claims.epoch = past
+    beat.run(beats.clock.now())
+    assert [(fire.launch.key, fire.launch.source) for fire in beats.queue] == [("2026-11-20T12:03:00Z", Source.BEAT)]
+    missed = [(entry.run.key, entry.run.outcome) for entry in beats.claims.entries]
+    assert missed == [("2026-11-20T12:01:00Z", Outcome.MISSED), ("2026-11-20T12:02:00Z", Outcome.MISSED)]
+
+
+def test_a_slot_that_runs_late_says_so(beats: Beats) -> None:
+    past = beats.clock.now()
+    beats.clock.forward(75)
+    beat = beats.beat("one", handled={"ping": past})
+    beats.claims.epoch = past
+    beat.run(beats.clock.now())
+    assert [fire.launch.source for fire in beats.queue] == [Source.CATCH_UP]
+
+
+def test_nobody_may_run_a_slot_after_its_grace(beats: Beats) -> None:
+    beat = beats.beat("one")
+    beats.clock.forward(60)
+    beat.run(beats.clock.now())
+    assert beats.queue[0].window_end - beats.clock.now() == timedelta(seconds=120)
