@@ -51,7 +51,6 @@ def make_app(settings: Settings) -> Escapement:
         task_create_missing_queues=False,
         task_acks_late=True,
         task_track_started=True,
-        task_send_sent_event=True,
         worker_send_task_events=True,
         worker_prefetch_multiplier=1,
         worker_soft_shutdown_timeout=SOFT_SHUTDOWN_SECONDS,

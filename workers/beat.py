@@ -16,6 +16,7 @@ from tasks.domain.timetable import Timetable
 from tasks.errors import RedisUnavailableError
 from tasks.ports import Services
 from workers.beat_events import BeatEvents
+from workers.beat_inspect import handlers
 from workers.dispatcher import Dispatcher, Fire
 from workers.liveness import touch
 
@@ -31,6 +32,7 @@ class SlotScheduler(Scheduler):
         self.node: str = node_name(None)
         self._dispatcher: Dispatcher | None = None
         self._away = False
+        self._service: Any = None
         super().__init__(*args, **kwargs)
         escapement: Any = self.app
         self._services: Services = escapement.services
@@ -43,6 +45,16 @@ class SlotScheduler(Scheduler):
     def setup_schedule(self) -> None:
         """Keep Celery from looking for entries: the timetable is made when Redis is there."""
 
+    def serve(self, service: Any) -> None:
+        """Take the node name of the service, and answer for it once its remote control is there."""
+        self.node = node_name(service.hostname)
+        self._service = service
+
+    @property
+    def fires(self) -> int:
+        """How many slots this beat has sent since it started."""
+        return self._dispatcher.fires if self._dispatcher else 0
+
     def tick(self) -> float:  # type: ignore[override]
         """Dispatch what is due; return the seconds to sleep."""
         now = datetime.now(UTC)
@@ -51,13 +63,13 @@ class SlotScheduler(Scheduler):
             self._say_back()
         except (RedisUnavailableError, OperationalError) as error:
             seconds = self._say_away(error)
-        fires = self._dispatcher.fires if self._dispatcher else 0
-        self._events.beat(self.node, interval=self._longest_sleep, fires=fires)
+        self._events.beat(self.node, interval=self._longest_sleep, fires=self.fires)
+        self._answer_more()
         touch(self._alive_file)
         return seconds
 
     def close(self) -> None:
-        self._events.offline(self.node, fires=self._dispatcher.fires if self._dispatcher else 0)
+        self._events.offline(self.node, fires=self.fires)
         super().close()
 
     def _tick(self, now: datetime) -> float:
@@ -90,6 +102,12 @@ class SlotScheduler(Scheduler):
         )
         logger.info("%s: slot %s sent (%s)", launch.job, launch.key, launch.source)
 
+    def _answer_more(self) -> None:
+        """Celery's beat answers `ping` alone; its node exists from the first tick on."""
+        service, self._service = self._service, None
+        if service is not None and service._pidbox is not None:  # noqa: SLF001 - Celery has no public way to it
+            service._pidbox.node.handlers.update(handlers(self.app, lambda: self.fires))  # noqa: SLF001
+
     def _say_away(self, error: Exception) -> float:
         if not self._away:
             logger.error("Redis is away, beat keeps ticking and will catch up: %s", error)
@@ -110,6 +128,6 @@ def _task_of(fire: Fire) -> tuple[Any, str]:
 
 
 @beat_init.connect
-def _take_node_name(sender: Service, **_: Any) -> None:
+def _meet_the_service(sender: Service, **_: Any) -> None:
     if isinstance(sender.scheduler, SlotScheduler):
-        sender.scheduler.node = node_name(getattr(sender, "hostname", None))
+        sender.scheduler.serve(sender)

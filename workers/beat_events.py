@@ -1,5 +1,6 @@
 """Beat's own row in Flower: the events that a worker would send."""
 
+import os
 from typing import Any
 
 from celery import Celery
@@ -9,7 +10,6 @@ from redis.exceptions import RedisError
 
 IDENTITY = {"sw_ident": "escapement-beat", "sw_sys": "Linux"}
 CONNECTION_ERRORS = (OperationalError, RedisError, OSError)
-LOADAVG_UNKNOWN = [0.0, 0.0, 0.0]
 
 logger = get_logger(__name__)
 
@@ -44,7 +44,7 @@ class BeatEvents:
 
     def _send(self, kind: str, interval: float, fires: int) -> None:
         self._dispatcher.send(
-            kind, freq=interval, active=0, processed=fires, loadavg=LOADAVG_UNKNOWN, sw_ver="", **IDENTITY
+            kind, freq=interval, active=0, processed=fires, loadavg=os.getloadavg(), sw_ver="", **IDENTITY
         )
 
     def _forget(self) -> None:

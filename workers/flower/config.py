@@ -1,0 +1,8 @@
+"""Flower's configuration file: `celery -A workers flower --conf=workers/flower/config.py`.
+
+Flower reads options from here; importing is all that is needed.
+"""
+
+from workers.flower.beat_rows import show_fires_as_processed
+
+show_fires_as_processed()
