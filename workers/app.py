@@ -12,6 +12,7 @@ from workers.embedded import embedded_url
 from workers.liveness import watch_workers
 from workers.services import make_services
 from workers.settings import Settings, load_settings
+from workers.versions import installed, refuse_known_bad
 
 QUEUES = ("http", "sessions", "warehouse")
 REDELIVERY_SECONDS = 60
@@ -67,5 +68,6 @@ def make_app(settings: Settings) -> Escapement:
     return app
 
 
+refuse_known_bad(installed())
 app = make_app(load_settings())
 import_module("workers.signals")
