@@ -86,13 +86,18 @@ def mark() -> str:
     return str(uuid4())
 
 
-@pytest.fixture
-def clean_env(tmp_path: Path, mark: str) -> dict[str, str]:
+def environment(data_dir: Path, mark: str) -> dict[str, str]:
     """An environment with our mark and a DATA_DIR, without any other variable of ours and without the user's `.env`."""
     ours = ("SCHEDULER_", "FLOWER_", "DEMO_", "HTTP_", "SESSIONS_", "REDIS_URL", "API_URL", "SESSION_DATA_DIR")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     binaries = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}"
-    return kept | {"PATH": binaries, "DATA_DIR": str(tmp_path / "data"), "ESCAPEMENT_ENV_FILE": "", MARK: mark}
+    return kept | {"PATH": binaries, "DATA_DIR": str(data_dir), "ESCAPEMENT_ENV_FILE": "", MARK: mark}
+
+
+@pytest.fixture
+def clean_env(tmp_path: Path, mark: str) -> dict[str, str]:
+    """The environment of a test's own processes."""
+    return environment(tmp_path / "data", mark)
 
 
 def marked_processes(mark: str) -> list[psutil.Process]:
@@ -121,6 +126,10 @@ def start_process(tmp_path: Path, mark: str) -> Iterator[StartProcess]:
     yield start
     for process in started:
         end_process(process)
+    kill_marked(mark)
+
+
+def kill_marked(mark: str) -> None:
     for left in marked_processes(mark):
         with suppress(psutil.NoSuchProcess):
             left.kill()
