@@ -95,20 +95,29 @@ class DuckWarehouse:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with opened(self._path, patience_s=self._patience_s) as connection:
             connection.execute(self._schema["session"])
-            connection.begin()
             self._ensure_tables(connection)
+            connection.begin()
             yield connection
             connection.commit()
 
     def _ensure_tables(self, connection: "duckdb.DuckDBPyConnection") -> None:
         ddl = [self._schema["tables"], *(processor.ddl for processor in self._processors.values())]
         digest = blake2b("\n".join(ddl).encode(), digest_size=16).hexdigest()
-        marked = _count(connection.execute(self._schema["is_current"])) > 0
-        if marked and self._mark(connection, "schema") == digest:
+        if self._known_schema(connection) == digest:
             return
+        connection.begin()
         for statement in ddl:
             connection.execute(statement)
         connection.execute(self._schema["write_mark"], {"name": "schema", "value": digest})
+        connection.commit()
+
+    def _known_schema(self, connection: "duckdb.DuckDBPyConnection") -> str | None:
+        import duckdb  # noqa: PLC0415 - beat and the http workers start without it
+
+        try:
+            return self._mark(connection, "schema")
+        except duckdb.CatalogException:
+            return None
 
     def _mark(self, connection: "duckdb.DuckDBPyConnection", name: str) -> str | None:
         row = connection.execute(self._schema["read_mark"], {"name": name}).fetchone()

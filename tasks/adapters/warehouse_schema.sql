@@ -1,8 +1,5 @@
 -- The warehouse: its tables beside those of the processors. Every statement is harmless when repeated.
 
--- name: is_current
-select count(*) from duckdb_tables() where table_name = 'marks';
-
 -- name: session
 set TimeZone = 'UTC';
 

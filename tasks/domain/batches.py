@@ -6,9 +6,9 @@ import msgspec
 
 from tasks.domain.cursor import Position, Seen
 
-BATCH_BYTES = 16 * 1024 * 1024
-BATCH_WEIGHT = 120_000
-_POSITION_WEIGHT = 350
+BATCH_BYTES = 32 * 1024 * 1024
+BATCH_WEIGHT = 180_000
+_POSITION_WEIGHT = 170
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +39,7 @@ class Work(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def weight(self) -> int:
-        """Characters that the work takes in a message, at most."""
+        """Characters that the work, or what becomes of it, takes in a message, about."""
         return (len(self.seen.path.encode()) + _POSITION_WEIGHT) * len(self.positions)
 
 

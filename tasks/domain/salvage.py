@@ -1,10 +1,12 @@
 """What can be saved of a JSON object whose fields have other types or sizes than expected."""
 
 import codecs
+from functools import cache
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
 
 import msgspec
+from msgspec.structs import FieldInfo
 
 S = TypeVar("S", bound=msgspec.Struct)
 _SLICE = 256 * 1024
@@ -38,13 +40,18 @@ def salvage(raw: bytes | msgspec.Raw, kind: type[S], *, longest: int) -> S | Non
     except _UNREADABLE:
         return None
     fields: dict[str, Any] = {}
-    for field in msgspec.structs.fields(kind):
+    for field in _fields(kind):
         value = found.get(field.encode_name)
         if value is not None:
             kept = _field(value, field.type, longest)
             if kept is not None:
                 fields[field.name] = kept
     return kind(**fields)
+
+
+@cache
+def _fields(kind: type[msgspec.Struct]) -> tuple[FieldInfo, ...]:
+    return msgspec.structs.fields(kind)
 
 
 def _field(value: msgspec.Raw, kind: Any, longest: int) -> Any:

@@ -9,6 +9,8 @@ import msgspec
 from tasks.domain.salvage import salvage, valid_utf8
 
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+_OPENING, _CLOSING = b"{}"
+_NOTHING = msgspec.Raw()
 GIANT_LINE_BYTES = 16 * 1024 * 1024
 
 
@@ -22,16 +24,16 @@ class Tokens(msgspec.Struct, gc=False):
 
 
 class Block(msgspec.Struct, gc=False):
-    """One block of a message's content; `input` and `content` stay undecoded JSON."""
+    """One block of a message's content; `input` and `content` stay undecoded JSON, empty when absent."""
 
     type: str | None = None
     text: str | None = None
     id: str | None = None
     name: str | None = None
-    input: msgspec.Raw | None = None
+    input: msgspec.Raw = _NOTHING
     tool_use_id: str | None = None
     is_error: bool | None = None
-    content: msgspec.Raw | None = None
+    content: msgspec.Raw = _NOTHING
 
 
 Content = str | list[Block] | None
@@ -93,15 +95,26 @@ def decode(block: bytes, *, first_line: int) -> Decoded:
 
 
 def _decode_regular(block: bytes) -> list[Line] | None:
-    """Decode at full speed when every line is `{…}`: then no value can end anywhere but at its line's end."""
-    count = block.count(b"\n")
-    regular = block.endswith(b"}\n") and block.count(b"}\n") == count and block.count(b"\n{") == count - 1
-    if not regular or len(block) > GIANT_LINE_BYTES:
+    """Decode at full speed when every line is `{…}`: no value spans lines then, and a line of two is noticed."""
+    count = _count_regular(block)
+    if not count or len(block) > GIANT_LINE_BYTES:
         return None
     try:
-        return _decoder.decode_lines(block)
+        lines = _decoder.decode_lines(block)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+    return lines if len(lines) == count else None
+
+
+def _count_regular(block: bytes) -> int:
+    """Return how many lines there are, 0 when one of them does not start and end with a brace."""
+    start, size, count = 0, len(block), 0
+    while start < size:
+        end = block.find(b"\n", start)
+        if end < 0 or block[start] != _OPENING or block[end - 1] != _CLOSING:
+            return 0
+        start, count = end + 1, count + 1
+    return count
 
 
 def _decode_each(block: bytes, first_line: int) -> Decoded:

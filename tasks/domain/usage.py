@@ -29,6 +29,9 @@ class ToolInput(msgspec.Struct):
     name: str | None = None
 
 
+_tool_input = msgspec.json.Decoder(ToolInput)
+
+
 class Span:
     """A stretch of activity of one session, and the last line in it that says where it happened."""
 
@@ -171,12 +174,10 @@ def _text(content: Content) -> str:
     return content or ""
 
 
-def _named_inside(raw: msgspec.Raw | None) -> str | None:
+def _named_inside(raw: msgspec.Raw) -> str | None:
     """Return the kind of sub-agent or the skill that a tool's input names."""
-    if raw is None:
-        return None
     try:
-        said = msgspec.json.decode(raw, type=ToolInput)
+        said = _tool_input.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     return said.subagent_type or said.skill or said.name

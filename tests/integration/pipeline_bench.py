@@ -1,6 +1,6 @@
 """A pipeline on real files in a temporary folder, and short ways to drive it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,7 +9,7 @@ from tasks import pipeline
 from tasks.adapters.session_files import FolderOfSessions
 from tasks.adapters.staging import StagingFolder
 from tasks.adapters.warehouse import DuckWarehouse
-from tasks.domain.batches import Budget, Committed, Fence, Plan, Staged
+from tasks.domain.batches import Batch, Budget, Committed, Fence, Plan, Staged
 from tasks.domain.processor import Processor
 from tasks.processors import registry
 
@@ -51,8 +51,11 @@ class Bench:
     def scan(self, **budget: int) -> Plan:
         return pipeline.scan(self, tuple(self.processors), Budget(**budget))
 
+    def process(self, batch: Batch) -> Staged:
+        return pipeline.process(self, batch)
+
     def stage(self) -> list[Staged]:
-        return [pipeline.process(self, batch) for batch in self.scan().batches]
+        return [self.process(batch) for batch in self.scan().batches]
 
     def commit(self, staged: Staged) -> Committed:
         return pipeline.commit(self, staged, Fence(name="test", token=self.token))
@@ -60,7 +63,7 @@ class Bench:
     def ingest(self) -> list[Committed]:
         return [self.commit(staged) for staged in self.stage()]
 
-    def write(self, path: str, *lines: bytes, after: Callable[[Path], None] | None = None) -> Path:
+    def write(self, path: str, *lines: bytes) -> Path:
         target = self.root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(b"".join(lines))
