@@ -86,26 +86,29 @@ def mark() -> str:
     return str(uuid4())
 
 
-def environment(data_dir: Path, mark: str) -> dict[str, str]:
+def environment(folder: Path, mark: str) -> dict[str, str]:
     """An environment with our mark and a DATA_DIR, without any other variable of ours and without the user's `.env`."""
     ours = ("SCHEDULER_", "FLOWER_", "DEMO_", "HTTP_", "SESSIONS_", "REDIS_URL", "API_URL", "SESSION_DATA_DIR")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     binaries = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}"
-    return kept | {"PATH": binaries, "DATA_DIR": str(data_dir), "ESCAPEMENT_ENV_FILE": "", MARK: mark}
+    return kept | {"PATH": binaries, "DATA_DIR": str(folder / mark), "ESCAPEMENT_ENV_FILE": "", MARK: mark}
 
 
 @pytest.fixture
 def clean_env(tmp_path: Path, mark: str) -> dict[str, str]:
     """The environment of a test's own processes."""
-    return environment(tmp_path / "data", mark)
+    return environment(tmp_path, mark)
 
 
 def marked_processes(mark: str) -> list[psutil.Process]:
-    """The processes that carry the mark and are no zombies."""
+    """The processes that carry the mark and are no zombies.
+
+    A redis-server writes its title over its environment; it is known by the folder it works in.
+    """
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            if process.environ().get(MARK) == mark:
+            if process.environ().get(MARK) == mark or mark in process.cwd():
                 found.append(process)
     return found
 

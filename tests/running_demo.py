@@ -62,7 +62,7 @@ def running_demo(folder: Path) -> Iterator[Demo]:
     """Start the demo and wait until it says that all is up; end it and whatever it left."""
     mark = str(uuid4())
     ports = {"FLOWER_PORT": str(unused_port()), "DEMO_API_PORT": str(unused_port())}
-    env = environment(folder / "data", mark) | ports
+    env = environment(folder, mark) | ports
     log = folder / "demo.log"
     with log.open("w") as output:
         command = [sys.executable, "-m", "workers.demo"]

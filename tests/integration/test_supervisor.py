@@ -11,8 +11,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.conftest import ROOT, StartProcess, eventually, marked_processes
 
+from tests.conftest import ROOT, StartProcess, eventually, marked_processes
 from workers.processes import next_pause, node_names, page_address, procfile_commands
 
 SUPERVISE = str(Path(__file__).with_name("supervise_commands.py"))
