@@ -71,14 +71,16 @@ def checksum_of(stream: BinaryIO, start: int, end: int, before: int = 0) -> int:
     return crc
 
 
-def chunks(stream: BinaryIO, start: int, end: int, *, longest: int = LONGEST_LINE_BYTES) -> Iterator[Chunk]:
+def chunks(
+    stream: BinaryIO, start: int, end: int, *, longest: int = LONGEST_LINE_BYTES, chunk_bytes: int = CHUNK_BYTES
+) -> Iterator[Chunk]:
     """Yield the whole lines between two offsets; a torn last line is left for the next read.
 
     A last line without newline that is a complete object is whole. Lines over `longest` bytes are never held.
     """
     held: list[bytes] = []
     size, at, position = 0, start, start
-    while position < end and (data := _read(stream, position, min(CHUNK_BYTES, end - position))):
+    while position < end and (data := _read(stream, position, min(chunk_bytes, end - position))):
         position += len(data)
         cut = data.rfind(b"\n") + 1
         if not cut:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from hashlib import blake2b
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -36,6 +37,7 @@ class DuckWarehouse:
         patience_s: float = 60,
     ) -> None:
         self._path, self._processors, self._clock, self._patience_s = path, processors, clock, patience_s
+        self._turn = Lock()
         self._schema, self._runs = statements("warehouse_schema.sql"), statements("warehouse_runs.sql")
 
     def compare(self, files: Sequence[Seen], wanted: Mapping[str, int]) -> Comparison:
@@ -91,9 +93,9 @@ class DuckWarehouse:
 
     @contextmanager
     def _writing(self) -> "Iterator[duckdb.DuckDBPyConnection]":
-        """Open the file for one transaction, with the tables that this code knows."""
+        """Open the file for one transaction, with the tables that this code knows; one thread after the other."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with opened(self._path, patience_s=self._patience_s) as connection:
+        with self._turn, opened(self._path, patience_s=self._patience_s) as connection:
             connection.execute(self._schema["session"])
             self._ensure_tables(connection)
             connection.begin()

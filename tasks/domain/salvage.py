@@ -1,9 +1,10 @@
 """What can be saved of a JSON object whose fields have other types or sizes than expected."""
 
 import codecs
+from datetime import UTC, datetime
 from functools import cache
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import msgspec
 from msgspec.structs import FieldInfo
@@ -64,13 +65,22 @@ def _field(value: msgspec.Raw, kind: Any, longest: int) -> Any:
 
 
 def _nested(value: msgspec.Raw, kind: Any, longest: int) -> Any:
-    """Save what can be saved of a struct, or of a list of structs, inside the field."""
+    """Save what can be saved of a struct, of a list of structs, or of an instant without zone, inside the field."""
     for option in get_args(kind) if get_origin(kind) in {Union, UnionType} else (kind,):
+        if get_origin(option) is Annotated:
+            return _instant(value)
         if isinstance(option, type) and issubclass(option, msgspec.Struct):
             return salvage(value, option, longest=longest)
         if get_origin(option) is list:
             return _items(value, get_args(option)[0], longest)
     return None
+
+
+def _instant(value: msgspec.Raw) -> datetime | None:
+    try:
+        return msgspec.json.decode(value, type=datetime).replace(tzinfo=UTC)
+    except _UNREADABLE:
+        return None
 
 
 def _items(value: msgspec.Raw, kind: Any, longest: int) -> list[Any] | None:
