@@ -92,6 +92,12 @@ class DuckWarehouse:
         return OpenSessions(connection=connection, tables=tables, now=self._clock())
 
     @contextmanager
+    def sessions(self) -> Iterator[OpenSessions]:
+        """Open the session part for one transaction that more belongs to than a commit of rows."""
+        with self._writing() as connection:
+            yield self._sessions(connection)
+
+    @contextmanager
     def _writing(self) -> "Iterator[duckdb.DuckDBPyConnection]":
         """Open the file for one transaction, with the tables that this code knows; one thread after the other."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
