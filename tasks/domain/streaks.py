@@ -63,6 +63,14 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     worker: str | None = None
 
 
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an alert: after how many attempts it arrived, or the last error."""
+
+    id: str
+    attempts: int
+    error: str | None = None
+
+
 def advance_all(streaks: Mapping[str, Streak], entries: Iterable[LedgerEntry]) -> tuple[dict[str, Streak], list[Alert]]:
     """Take runs in the order of the ledger; returns the streaks of their jobs and the alerts that came of it."""
     after: dict[str, Streak] = {}
