@@ -37,7 +37,7 @@ def refuse_taken_port(variable: str, address: str, port: int) -> None:
     try:
         socket.create_server((address, port), family=family).close()
     except OSError as error:
-        because = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror
+        because = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         hint = f"stop what uses it, or set {variable} to a free port"
         raise ConfigurationError(f"{variable}={port} can't be used on {address}: {because}; {hint}") from None
 

@@ -54,13 +54,15 @@ def refusals_on_stderr() -> Iterator[None]:
         yield
     except (EscapementError, CadenceError) as error:
         sys.stderr.write(f"{error}\n")
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped before anything was started\n")
 
 
 def run(settings: Settings, extras: Extras) -> int:
     """Supervise Redis (unless REDIS_URL is set), the Procfile and the extras until a signal; return the exit status.
 
-    Before it starts any it raises CadenceError, ConfigurationError or
-    RedisUnavailableError.
+    Raises CadenceError, ConfigurationError or RedisUnavailableError; all but a Redis that does not come up before
+    anything is started.
     """
     began = time.monotonic()
     job_table(settings)
@@ -91,26 +93,32 @@ def _redis_command(data_dir: Path) -> str:
 def _start(supervisor: Supervisor, settings: Settings, redis_command: str | None, commands: Mapping[str, str]) -> None:
     """Start Redis, wait until it answers, then start everything else at once."""
     if redis_command:
-        supervisor.start(REDIS, redis_command)
-        url = embedded.embedded_url(settings.data_dir)
-        answered = supervisor.run_until(lambda: embedded.answers(url) or not supervisor.alive(REDIS), REDIS_SECONDS)
-        if not supervisor.stop_asked and not (answered and supervisor.alive(REDIS)):
-            raise RedisUnavailableError(f"the embedded Redis does not start; its own words are above ({url})")
+        _start_redis(supervisor, redis_command, embedded.embedded_url(settings.data_dir))
+    elif not embedded.answers(embedded.broker_url(settings)):
+        supervisor.say("the Redis of REDIS_URL does not answer yet; the processes keep trying")
     for name, command in commands.items():
         if not supervisor.stop_asked:
             supervisor.start(name, command)
+
+
+def _start_redis(supervisor: Supervisor, command: str, url: str) -> None:
+    supervisor.start(REDIS, command)
+    answered = supervisor.run_until(lambda: embedded.answers(url) or not supervisor.alive(REDIS), REDIS_SECONDS)
+    if not supervisor.stop_asked and not (answered and supervisor.alive(REDIS)):
+        raise RedisUnavailableError(f"the embedded Redis does not start; its own words are above ({url})")
 
 
 def _announce_when_ready(supervisor: Supervisor, settings: Settings, began: float, notes: tuple[str, ...]) -> None:
     page = page_address(settings.flower_address, settings.flower_port)
     nodes = node_names(list(procfile_commands()), socket.gethostname())
 
-    def tell(missing: frozenset[str]) -> None:
+    def tell(missing: frozenset[str] | None) -> None:
         if missing:
             supervisor.post("say", f"not online yet: {', '.join(sorted(missing))}; see their lines above")
             return
-        lines = [f"All {len(nodes)} nodes are online after {time.monotonic() - began:.1f} s.", f"Open {page}", *notes]
-        supervisor.post("say", "\n".join(f"==> {line}" for line in [*lines, "Ctrl-C ends everything."]))
+        what = "Flower is up" if missing is None else f"All {len(nodes)} nodes are online"
+        lines = [f"{what} after {time.monotonic() - began:.1f} s.", f"Open {page}", *notes, "Ctrl-C ends everything."]
+        supervisor.post("say", "\n".join(f"==> {line}" for line in lines))
 
     Thread(target=partial(wait_for_nodes, page, nodes, NODES_SECONDS, tell), daemon=True).start()
 

@@ -7,13 +7,16 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import psutil
 import pytest
 
-from tests.conftest import ROOT, StartProcess, eventually, marked_processes
+from tests.conftest import ROOT, StartProcess, eventually, marked_processes, unused_port
 from workers.processes import next_pause, node_names, page_address, procfile_commands
+from workers.readiness import wait_for_nodes
 
 SUPERVISE = str(Path(__file__).with_name("supervise_commands.py"))
 WAITS = "exec sleep 1000"
@@ -161,6 +164,53 @@ def test_bad_settings_are_refused_all_at_once(clean_env: dict[str, str]) -> None
 
 def test_a_cadence_that_can_not_be_used_is_refused_before_anything_starts(clean_env: dict[str, str]) -> None:
     assert "sometimes" in refusal(clean_env | {"SCHEDULER_MARKETPLACES_SCHEDULE": "sometimes"})
+
+
+def test_make_run_reads_the_users_env_file_and_embeds_no_redis_when_there_is_one(
+    start_process: StartProcess, clean_env: dict[str, str], redis_url: str, free_port: int, tmp_path: Path
+) -> None:
+    env_file = tmp_path / ".env"
+    env_file.write_text(f"REDIS_URL={redis_url}\nFLOWER_PORT={free_port}\nSCHEDULER_TICK_SECONDS=2\n")
+    start_process("run", sys.executable, "-m", "workers.run", env=clean_env | {"ESCAPEMENT_ENV_FILE": str(env_file)})
+    log = tmp_path / "run.log"
+    assert eventually(lambda: f"==> Open http://127.0.0.1:{free_port}/" in log.read_text(), 60), log.read_text()
+    assert "All 4 nodes are online" in log.read_text()
+    assert "redis started" not in log.read_text()
+    assert not (Path(clean_env["DATA_DIR"]) / "redis").exists()
+
+
+def test_a_redis_that_can_not_start_ends_the_start_with_its_own_words(clean_env: dict[str, str], mark: str) -> None:
+    folder = Path(clean_env["DATA_DIR"]) / "redis"
+    folder.mkdir(parents=True)
+    (folder / "appendonly.aof").write_bytes(b"no redis wrote this")
+    command = [sys.executable, "-m", "workers.run"]
+    env = clean_env | {"FLOWER_PORT": str(unused_port())}
+    done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "Bad file format reading the append only file" in done.stdout
+    assert done.stderr.startswith("the embedded Redis does not start; its own words are above")
+    assert marked_processes(mark) == []
+
+
+def test_a_flower_behind_a_password_counts_as_up() -> None:
+    class Closed(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(401)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    told: list[frozenset[str] | None] = []
+    with HTTPServer(("127.0.0.1", 0), Closed) as server:
+        Thread(target=server.handle_request, daemon=True).start()
+        wait_for_nodes(f"http://127.0.0.1:{server.server_port}/", frozenset({"http@h"}), 5, told.append)
+    assert told == [None]
+
+
+def test_nodes_that_do_not_come_are_named(free_port: int) -> None:
+    told: list[frozenset[str] | None] = []
+    wait_for_nodes(f"http://127.0.0.1:{free_port}/", frozenset({"http@h"}), 0.1, told.append)
+    assert told == [{"http@h"}]
 
 
 def test_pauses_double_to_thirty_seconds_and_start_anew_after_a_minute_of_life() -> None:

@@ -54,7 +54,8 @@ def main() -> int:
         os.environ.clear()
         os.environ.update(environment)
         settings = load_settings()
-        return run(settings, demo_extras(api_port, settings.session_data_dir, second_shell(settings)))
+        own_file = "ESCAPEMENT_ENV_FILE= " if Path(".env").exists() else ""
+        return run(settings, demo_extras(api_port, settings.session_data_dir, second_shell(settings, own_file)))
     return EXIT_REFUSED
 
 
