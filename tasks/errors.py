@@ -17,6 +17,10 @@ class LeaseLostError(EscapementError):
     """The lease of a run is gone: its work must stop and its result is refused."""
 
 
+class RunCancelledError(EscapementError):
+    """Somebody asked for this run to stop."""
+
+
 class WarehouseBusyError(EscapementError):
     """The warehouse file stayed locked by another process for longer than the caller would wait."""
 

@@ -1,18 +1,22 @@
 """Ports: what the work needs from the outside, and the frozen value that carries it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from tasks.domain.batches import Budget, Committed, Comparison, Fence, Part, Staged
-from tasks.domain.claims import Dispatch, Lease, LedgerEntry, Progress, Refused, Terms
+from tasks.domain.claims import Dispatch, Hold, Lease, LedgerEntry, Progress, Refused, Terms
 from tasks.domain.cursor import Seen
 from tasks.domain.jobs import HttpCall, Job
 from tasks.domain.outcomes import Launch, Outcome, Result, Run
 from tasks.domain.processor import Processor, Rows
+from tasks.domain.schedules import ScheduleEntry
+from tasks.domain.session_state import Difference, Kept, Overview, Pruned
+from tasks.ledger_ports import Records
+from tasks.verification_ports import VerificationServices
 
 
 class Clock(Protocol):
@@ -34,8 +38,12 @@ class Claims(Protocol):
         """Give the slot and its job's lease to the caller, or say why not."""
         ...
 
-    def renew(self, lease: Lease) -> bool:
-        """Prolong the lease; False when it is lost."""
+    def renew(self, lease: Lease) -> Hold:
+        """Prolong the lease, unless it is lost, and say how it stands."""
+        ...
+
+    def give_back(self, lease: Lease, window_end: datetime | None) -> bool:
+        """Return a slot of which nothing was done, so that a later try may claim it; False when the lease is lost."""
         ...
 
     def hand_over(self, lease: Lease, parts: int) -> bool:
@@ -46,8 +54,23 @@ class Claims(Protocol):
         """Count a part as done, once, and add up its figures; None when the lease is lost."""
         ...
 
-    def record(self, lease: Lease, run: Run) -> Outcome | None:
-        """End the run: release and write the ledger. Returns the outcome that stands, None if another claim owns it."""
+    def record(self, lease: Lease, run: Run, *, busy_for: timedelta = ...) -> Outcome | None:
+        """End the run: release and write the ledger; its job stays busy for `busy_for` more.
+
+        Returns the outcome that stands, None if another claim owns the slot.
+        """
+        ...
+
+    def settle(self, launch: Launch, outcome: Outcome, error: str) -> bool:
+        """End a slot that never ran; False when it runs or has ended already."""
+        ...
+
+    def cancel(self, launch: Launch, who: str) -> str:
+        """Ask a run to stop (`stopping`), or end its slot (`cancelled`); else the outcome it has ended with."""
+        ...
+
+    def resolve(self, identity: str, outcome: Outcome, who: str) -> str:
+        """Replace an unknown outcome; returns the outcome or state that stood before, '' if nothing is remembered."""
         ...
 
     def reap(self) -> Sequence[str]:
@@ -78,7 +101,7 @@ class Dispatches(Protocol):
 class Ledger(Protocol):
     """The hot ledger, on its way to the warehouse."""
 
-    def read(self, after: str, most: int) -> Sequence[LedgerEntry]:
+    def read(self, after: str, most: int) -> Sequence[LedgerEntry | ScheduleEntry]:
         """Return up to `most` entries that follow the id `after` ('0' = the oldest)."""
         ...
 
@@ -87,19 +110,38 @@ class Ledger(Protocol):
         ...
 
 
+class Stop(Protocol):
+    """Tells the work of a run that it has to stop."""
+
+    def check(self) -> None:
+        """Raise LeaseLostError or RunCancelledError when the work has to stop."""
+        ...
+
+    def calling(self, callback: Callable[[], object]) -> AbstractContextManager[None]:
+        """Call back, from another thread, when the work has to stop while the block runs."""
+        ...
+
+
 class Web(Protocol):
     """HTTP to the outside."""
 
-    def call(self, call: HttpCall, launch: Launch) -> Result:
-        """Send one request; every answer or failure comes back as a Result, nothing is raised."""
+    def call(self, call: HttpCall, launch: Launch, stop: Stop) -> Result:
+        """Send one request; every answer or failure comes back as a Result.
+
+        Raises LeaseLostError or RunCancelledError when `stop` came first.
+        """
         ...
 
 
 class Watchdog(Protocol):
     """Renews leases while their work is on."""
 
-    def renewing(self, lease: Lease) -> AbstractContextManager[None]:
-        """Renew at a third of the lease while the block runs."""
+    def renewing(self, lease: Lease) -> AbstractContextManager[Stop]:
+        """Renew at a third of the lease while the block runs; says when its work has to stop."""
+        ...
+
+    def look_now(self, identity: str) -> bool:
+        """Renew the lease of a run at once, if it is one of this process, so that a wish to stop is seen."""
         ...
 
 
@@ -176,8 +218,34 @@ class Warehouse(Protocol):
         """Forget runs that ended before an instant; returns how many."""
         ...
 
-    def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Answer a question, read-only: the columns' names and the rows."""
+    def query(self, sql: str, values: Mapping[str, Any] | None = None) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Answer a question (with `$name` for values), read-only: the columns' names and the rows."""
+        ...
+
+    def overview(self) -> Overview:
+        """Return what the cursors say: totals of each user, files in trouble."""
+        ...
+
+    def retry(self, processors: Sequence[str], paths: Sequence[str]) -> int:
+        """Let failed files be tried at once; returns how many. Empty means all."""
+        ...
+
+    def reprocess(self, processor: str, paths: Sequence[str]) -> int:
+        """Let files be read from their beginning; returns how many. Empty means all."""
+        ...
+
+    def prune_sessions(self, older_than: datetime, present: Sequence[str]) -> Pruned:
+        """Forget rows of files last changed before an instant, and the cursors of those that are not `present`."""
+        ...
+
+    def kept(self, processor: Processor) -> Sequence[Kept]:
+        """Return the cursors of a processor's present version."""
+        ...
+
+    def differences(
+        self, processor: Processor, files: Sequence[int], staged: Sequence[tuple[Part, Path]]
+    ) -> Sequence[Difference]:
+        """Compare the rows of these files with staged rows of a rebuild, through the processor's own views."""
         ...
 
 
@@ -205,6 +273,7 @@ class Services:
     claims: Claims
     dispatches: Dispatches
     ledger: Ledger
+    records: Records
     watchdog: Watchdog
     web: Web
     jobs: Mapping[str, Job]
@@ -214,3 +283,4 @@ class Services:
     warehouse: Warehouse
     budget: Budget
     worker: str
+    verification: VerificationServices | None = None

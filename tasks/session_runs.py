@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from tasks import pipeline
 from tasks.domain.batches import Batch, Committed, Fence, Staged
-from tasks.domain.claims import Lease, Progress
+from tasks.domain.claims import Lease, Progress, refuse_stopped
 from tasks.domain.outcomes import Outcome, Result
-from tasks.errors import FencedError, LeaseLostError
+from tasks.errors import FencedError, LeaseLostError, RunCancelledError
 from tasks.ports import Services
 from tasks.run_once import describe, record
 
@@ -29,10 +29,11 @@ def start(services: Services, lease: Lease, processor: str, send: SendPart) -> R
 
 def process(services: Services, lease: Lease, batch: Batch) -> Staged:
     """Read one batch and stage its rows, under the run's lease; raises LeaseLostError when the run is over."""
-    if not services.claims.renew(lease):
-        raise LeaseLostError(f"{lease.launch.identity}: its lease was lost")
-    with services.watchdog.renewing(lease):
-        return pipeline.process(services, batch)
+    refuse_stopped(lease, services.claims.renew(lease))
+    with services.watchdog.renewing(lease) as stop:
+        staged = pipeline.process(services, batch)
+        stop.check()
+        return staged
 
 
 def commit(services: Services, lease: Lease, part: int, staged: Staged) -> Progress | None:
@@ -45,6 +46,8 @@ def fail_part(services: Services, lease: Lease, part: int, error: Exception) -> 
     """Count a part that could not be done; a run that has lost its lease is recorded as fenced."""
     if isinstance(error, LeaseLostError | FencedError):
         record(services, lease, lease.claimed_at, Result(outcome=Outcome.FENCED, error=describe(error)))
+    elif isinstance(error, RunCancelledError):
+        record(services, lease, lease.claimed_at, Result(outcome=Outcome.CANCELLED))
     else:
         finish_part(services, lease, part, figures_of(None), describe(error))
 

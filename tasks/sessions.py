@@ -1,17 +1,18 @@
 """Session processors as Celery tasks."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
 from celery import shared_task
 
-from tasks import session_runs
+from tasks import session_runs, verification
 from tasks.domain.batches import Batch, Staged
-from tasks.domain.claims import Lease, Terms
+from tasks.domain.claims import Lease
 from tasks.errors import UnknownJobError
-from tasks.job_task import JobTask, answer
-from tasks.run_once import run_once
+from tasks.job_task import JobTask
+from tasks.processors.verification import NAME as VERIFICATION
 
 LEASE = timedelta(seconds=120)
 
@@ -50,16 +51,17 @@ def process_sessions(self: ProcessorTask, processor: str, slot: str | None = Non
     Answers `under way` once the batches are with the sessions workers; the ledger says how it ended. Raises
     UnknownJobError for a name that no processor has.
     """
-    services, job = self.services, self.job_name(processor)
-    if job not in services.jobs and processor not in services.processors:
+    services, name = self.services, self.job_name(processor)
+    if name not in services.jobs:
         raise UnknownJobError(
             f"no session processor is named {processor!r}; there are: {', '.join(services.processors)}"
         )
-    terms = Terms(lease=LEASE, window_end=self.window_end())
-    launch = self.launch(job, slot)
-    return answer(
-        run_once(services, launch, terms, lambda lease: session_runs.start(services, lease, processor, _send))
+    act = (
+        verification.start
+        if processor == VERIFICATION
+        else partial(session_runs.start, processor=processor, send=_send)
     )
+    return self.run_job(services.jobs[name], slot, LEASE, lambda lease, _: act(services, lease))
 
 
 @shared_task(bind=True, base=BatchTask, name="tasks.process_batch", queue="sessions")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from tasks.domain.claims import Dispatch, Lease, LedgerEntry, Progress, Refusal, Refused, Terms
+from tasks.domain.claims import Dispatch, Hold, Lease, LedgerEntry, Progress, Refusal, Refused, Terms
 from tasks.domain.outcomes import Launch, Outcome, Run
 from tasks.domain.policies import Overlap
 
@@ -39,6 +39,8 @@ class Slot:
     parts: dict[int, Mapping[str, int]] = field(default_factory=dict)
     parts_left: int = 0
     error: str = ""
+    terms: Terms = field(default_factory=Terms)
+    cancelled_by: str = ""
 
 
 @dataclass(kw_only=True)
@@ -50,6 +52,7 @@ class MemoryClaims:
     entries: list[LedgerEntry] = field(default_factory=list)
     epoch: datetime | None = None
     newest_slots: dict[str, datetime] = field(default_factory=dict)
+    waiting: dict[str, str] = field(default_factory=dict)
     token: int = 0
 
     def open(self) -> None:
@@ -63,28 +66,34 @@ class MemoryClaims:
             return self._refuse(launch, Outcome.MISSED, Refused(reason=Refusal.LOST))
         if terms.window_end is not None and now > terms.window_end:
             return self._refuse(launch, Outcome.MISSED, Refused(reason=Refusal.LATE))
-        holder = None if terms.overlap is Overlap.ALLOW else self._holder(launch.job)
-        if holder is not None:
-            refused = Refused(reason=Refusal.BUSY, by=holder.launch.identity)
-            return self._refuse(launch, Outcome.SKIPPED, refused) if terms.overlap is Overlap.SKIP else refused
+        by = self._in_the_way(launch.job, terms)
+        if by:
+            return self._wait_or_skip(launch, terms, by)
         self.token += 1
         self.slots[launch.identity] = Slot(
-            launch=launch, state="running", at=now, token=self.token, expiry=now + terms.lease
+            launch=launch, state="running", at=now, token=self.token, expiry=now + terms.lease, terms=terms
         )
         lease_ms = terms.lease // timedelta(milliseconds=1)
         return Lease(launch=launch, token=self.token, lease_ms=lease_ms, claimed_at=now)
 
-    def renew(self, lease: Lease) -> bool:
+    def renew(self, lease: Lease) -> Hold:
+        slot = self._held(lease)
+        if slot is None:
+            return Hold.LOST
+        slot.expiry = self.clock.now() + timedelta(milliseconds=lease.lease_ms)
+        return Hold.CANCELLED if slot.cancelled_by else Hold.HELD
+
+    def give_back(self, lease: Lease, window_end: datetime | None) -> bool:
         slot = self._held(lease)
         if slot is not None:
-            slot.expiry = self.clock.now() + timedelta(milliseconds=lease.lease_ms)
+            slot.state, slot.window_end, slot.expiry = "sent", window_end, None
         return slot is not None
 
     def hand_over(self, lease: Lease, parts: int) -> bool:
         slot = self._held(lease)
         if slot is not None:
             slot.parts_left = parts
-        return self.renew(lease)
+        return self.renew(lease) is not Hold.LOST
 
     def part_done(self, lease: Lease, part: int, figures: Mapping[str, int], error: str = "") -> Progress | None:
         slot = self._held(lease)
@@ -97,17 +106,45 @@ class MemoryClaims:
         sums = {name: sum(each.get(name, 0) for each in slot.parts.values()) for name in figures}
         return Progress(parts_left=slot.parts_left, error=slot.error or None, figures=sums)
 
-    def record(self, lease: Lease, run: Run) -> Outcome | None:
+    def record(self, lease: Lease, run: Run, *, busy_for: timedelta = timedelta(0)) -> Outcome | None:
         slot = self.slots.get(lease.launch.identity)
         if slot is None or (slot.state == "running" and slot.token == lease.token):
             self._close(lease.launch, run.outcome, run)
-            self.slots[lease.launch.identity].token = lease.token
+            closed = self.slots[lease.launch.identity]
+            closed.token = lease.token
+            closed.expiry = self.clock.now() + busy_for if busy_for else None
             return run.outcome
         if slot.token != lease.token:
             return None
         if slot.outcome not in {run.outcome, Outcome.FENCED, Outcome.CANCELLED}:
             self._close(lease.launch, Outcome.FENCED, run)
         return self.slots[lease.launch.identity].outcome
+
+    def settle(self, launch: Launch, outcome: Outcome, error: str) -> bool:
+        slot = self.slots.get(launch.identity)
+        if slot is not None and slot.state in {"running", "done"}:
+            return False
+        self._close(launch, outcome)
+        return True
+
+    def cancel(self, launch: Launch, who: str) -> str:
+        slot = self.slots.get(launch.identity)
+        if slot is not None and slot.state == "done":
+            return str(slot.outcome)
+        if slot is not None and slot.state == "running":
+            slot.cancelled_by = who
+            return "stopping"
+        self._close(launch, Outcome.CANCELLED)
+        return "cancelled"
+
+    def resolve(self, identity: str, outcome: Outcome, who: str) -> str:
+        slot = self.slots.get(identity)
+        if slot is None or slot.state != "done":
+            return slot.state if slot else ""
+        before = str(slot.outcome)
+        if slot.outcome is Outcome.UNKNOWN:
+            self._close(slot.launch, outcome)
+        return before
 
     def reap(self) -> Sequence[str]:
         now = self.clock.now()
@@ -118,7 +155,7 @@ class MemoryClaims:
             if each.state in {"dispatched", "sent"} and each.window_end is not None and each.window_end < now
         ]
         for each in died:
-            self._close(each.launch, Outcome.UNKNOWN)
+            self._close_dead(each)
         for each in unrun:
             self._close(each.launch, Outcome.MISSED)
         return [each.launch.identity for each in (*died, *unrun)]
@@ -167,12 +204,38 @@ class MemoryClaims:
         self.open()
         return slot is not None and self.epoch is not None and slot <= self.epoch
 
-    def _holder(self, job: str) -> Slot | None:
-        running = [each for each in self.slots.values() if each.state == "running" and each.launch.job == job]
-        for each in running:
-            if (each.expiry or self.clock.now()) <= self.clock.now():
-                self._close(each.launch, Outcome.UNKNOWN)
-        return next((each for each in running if self.slots[each.launch.identity].state == "running"), None)
+    def _in_the_way(self, job: str, terms: Terms) -> str | None:
+        for each in [each for each in self.slots.values() if each.state == "running" and not self._alive(each)]:
+            self._close_dead(each)
+        busy = [each for each in self.slots.values() if self._alive(each)]
+        holder = next(
+            (each for each in busy if each.launch.job == job and each.terms.overlap is not Overlap.ALLOW), None
+        )
+        if holder is not None and terms.overlap is not Overlap.ALLOW:
+            return f"{holder.launch.identity} is still running"
+        in_group = [each for each in busy if each.state == "running" and each.terms.group == terms.group]
+        if terms.group and terms.group_limit and len(in_group) >= terms.group_limit:
+            return f"the group {terms.group} runs {terms.group_limit} at once"
+        return None
+
+    def _wait_or_skip(self, launch: Launch, terms: Terms, by: str) -> Refused:
+        if terms.overlap is Overlap.DEFER:
+            return Refused(reason=Refusal.WAIT, by=by)
+        if terms.overlap is Overlap.QUEUE:
+            waiting = self.slots.get(self.waiting.get(launch.job, ""))
+            if self.waiting.get(launch.job, launch.identity) == launch.identity or (
+                waiting and waiting.state == "done"
+            ):
+                self.waiting[launch.job] = launch.identity
+                return Refused(reason=Refusal.WAIT, by=by)
+            by = f"{self.waiting[launch.job]} is waiting already"
+        return self._refuse(launch, Outcome.SKIPPED, Refused(reason=Refusal.BUSY, by=by))
+
+    def _alive(self, slot: Slot) -> bool:
+        return slot.expiry is not None and slot.expiry > self.clock.now()
+
+    def _close_dead(self, slot: Slot) -> None:
+        self._close(slot.launch, Outcome.CANCELLED if slot.cancelled_by else Outcome.UNKNOWN)
 
     def _held(self, lease: Lease) -> Slot | None:
         slot = self.slots.get(lease.launch.identity)

@@ -6,6 +6,7 @@ from typing import Any
 from celery.apps.worker import Worker
 from celery.signals import worker_init, worker_ready, worker_shutdown
 from celery.utils.log import get_logger
+from celery.worker.control import control_command
 
 from tasks.errors import RedisUnavailableError
 from workers.upkeep import Upkeep
@@ -30,8 +31,14 @@ def _begin(sender: Worker, **_: Any) -> None:
 @worker_ready.connect
 def _start_upkeep(sender: Any, **_: Any) -> None:
     if WAREHOUSE in sender.app.amqp.queues.consume_from:
-        upkeep = _upkeeps[sender.hostname] = Upkeep(sender.app.services)
+        upkeep = _upkeeps[sender.hostname] = Upkeep(sender.app.services, retention=sender.app.settings.ledger_retention)
         upkeep.start()
+
+
+@control_command(args=[("identity", str)], signature="JOB/SLOT")
+def look_now(state: Any, identity: str) -> dict[str, bool]:
+    """Let the worker that runs this slot see at once that it is asked to stop."""
+    return {"found": state.app.services.watchdog.look_now(identity)}
 
 
 @worker_shutdown.connect

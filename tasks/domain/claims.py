@@ -9,15 +9,24 @@ import msgspec
 
 from tasks.domain.outcomes import Launch, Run
 from tasks.domain.policies import Overlap
+from tasks.errors import LeaseLostError, RunCancelledError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Terms:
-    """The terms of a claim: the lease's length, the job's overlap policy, and the end of the slot's window."""
+    """The terms of a claim: the lease's length, the job's overlap policy, and the end of the slot's window.
+
+    At most `group_limit` runs of a `group` are on at once (0 = any number). A run of which nothing was done may be
+    tried again before `retry_until`. After an unknown outcome the job stays busy for `remote_runs_on`.
+    """
 
     lease: timedelta = timedelta(seconds=30)
     overlap: Overlap = Overlap.SKIP
     window_end: datetime | None = None
+    group: str = ""
+    group_limit: int = 0
+    retry_until: datetime | None = None
+    remote_runs_on: timedelta = timedelta(0)
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,11 +38,28 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     claimed_at: datetime
 
 
+class Hold(StrEnum):
+    """How a lease stands."""
+
+    HELD = "held"
+    LOST = "lost"
+    CANCELLED = "cancelled"
+
+
+def refuse_stopped(lease: Lease, hold: Hold) -> None:
+    """Raise LeaseLostError or RunCancelledError unless the lease is held."""
+    if hold is Hold.LOST:
+        raise LeaseLostError(f"{lease.launch.identity}: its lease was lost")
+    if hold is Hold.CANCELLED:
+        raise RunCancelledError(f"{lease.launch.identity}: it was cancelled")
+
+
 class Refusal(StrEnum):
-    """Why a claim was refused."""
+    """Why a claim was refused; `busy`, `late` and `lost` have ended the slot, `wait` leaves it for a later try."""
 
     DUPLICATE = "duplicate"
     BUSY = "busy"
+    WAIT = "wait"
     LATE = "late"
     LOST = "lost"
 
@@ -53,6 +79,13 @@ class Progress:
     parts_left: int
     error: str | None
     figures: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Again:
+    """The run is given back and is to be tried again after `pause`."""
+
+    pause: timedelta
 
 
 class Dispatch(StrEnum):

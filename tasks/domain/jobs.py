@@ -22,11 +22,21 @@ class Method(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HttpCall:
-    """One HTTP request: `url` is absolute, or a path below `API_URL`; `timeout` in seconds."""
+    """One HTTP request: `url` is absolute, or a path below `API_URL`; `timeout` in seconds.
+
+    `honours_key` says that the server does nothing twice for one `Idempotency-Key`: then a call whose answer was lost
+    may be sent again.
+    """
 
     method: Method
     url: str
     timeout: float
+    honours_key: bool = False
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether sending it again does no harm: by its method (RFC 9110, 9.2.2), or by the server's word."""
+        return self.honours_key or self.method not in {Method.POST, Method.PATCH}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,11 +51,17 @@ Action = HttpCall | ProcessSessions
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """A job as the table lists it: when (`cadence`), what (`action`), and what happens when it is still running."""
+    """A job as the table lists it: when (`cadence`), what (`action`), and what happens when it is still running.
+
+    At most `group_limit` jobs of its group run at once (0 = any number). `remote_runs_on` is how long the other side
+    may go on after we stopped waiting: for so long the job stays busy.
+    """
 
     name: str
     cadence: Cadence
     action: Action
     group: str = ""
+    group_limit: int = 0
     overlap: Overlap = Overlap.SKIP
     catch_up: CatchUp | timedelta | None = None
+    remote_runs_on: timedelta = timedelta(0)

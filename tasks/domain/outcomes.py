@@ -39,6 +39,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     source: Source
     run_id: str
     dispatched_at: datetime | None = None
+    attempt: int = 1
 
     @property
     def identity(self) -> str:
@@ -47,11 +48,15 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """What the work of a run says of itself: `error` at most 200 bytes, `detail` figures for people and queries."""
+    """What the work of a run says of itself: `error` at most 200 bytes, `detail` figures for people and queries.
+
+    `repeatable` says that nothing was done, or that doing it again does no harm.
+    """
 
     outcome: Outcome
     error: str | None = None
     detail: dict[str, int | float | str] = msgspec.field(default_factory=dict)
+    repeatable: bool = False
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import redis
 
-from tasks.adapters.claims import RedisClaims
-from tasks.domain.claims import Dispatch, Lease, Refusal, Refused, Terms
+from tasks.adapters.claims import RedisClaims, RedisDispatches, RedisLedger
+from tasks.domain.claims import Dispatch, Hold, Lease, Refusal, Refused, Terms
 from tasks.domain.outcomes import Launch, Outcome, Run, Source
 from tasks.domain.policies import Overlap
 from tasks.domain.slots import slot_text
@@ -25,6 +25,8 @@ class World:
     """Claims under test, and how its time goes by."""
 
     claims: MemoryClaims | RedisClaims
+    dispatches: MemoryClaims | RedisDispatches
+    ledger: MemoryClaims | RedisLedger
     now: Callable[[], datetime]
     wait: Callable[[float], None]
 
@@ -34,19 +36,26 @@ class World:
         return Launch(job=job, key=key, slot=None if manual else slot, source=Source.BEAT, run_id=f"id-{key}")
 
     def outcomes(self) -> list[tuple[str, Outcome]]:
-        return [(each.run.key, each.run.outcome) for each in self.claims.read("0", 1000)]
+        return [(each.run.key, each.run.outcome) for each in self.ledger.read("0", 1000)]
 
 
 @pytest.fixture
 def memory() -> World:
     clock = FakeClock()
-    return World(claims=MemoryClaims(clock=clock), now=clock.now, wait=clock.forward)
+    claims = MemoryClaims(clock=clock)
+    return World(claims=claims, dispatches=claims, ledger=claims, now=clock.now, wait=clock.forward)
 
 
 @pytest.fixture
 def real(redis_url: str) -> Iterator[World]:
     with redis.Redis.from_url(redis_url, decode_responses=True) as client:
-        yield World(claims=RedisClaims(client), now=lambda: datetime.now(UTC), wait=time.sleep)
+        yield World(
+            claims=RedisClaims(client),
+            dispatches=RedisDispatches(client),
+            ledger=RedisLedger(client),
+            now=lambda: datetime.now(UTC),
+            wait=time.sleep,
+        )
 
 
 @pytest.fixture(params=["memory", "real"])
@@ -59,6 +68,11 @@ def world(request: pytest.FixtureRequest) -> World:
 def claimed(answer: Lease | Refused) -> Lease:
     assert isinstance(answer, Lease), answer
     return answer
+
+
+def reason(answer: Lease | Refused) -> Refusal:
+    assert isinstance(answer, Refused), answer
+    return answer.reason
 
 
 def ended(lease: Lease, outcome: Outcome = Outcome.OK) -> Run:
@@ -90,18 +104,126 @@ def test_the_fencing_token_only_grows(world: World) -> None:
 def test_a_slot_of_a_busy_job_is_skipped_and_the_ledger_says_so(world: World) -> None:
     first, second = world.launch(after=60), world.launch(after=120)
     claimed(world.claims.claim(first, LONG, worker="a"))
-    assert world.claims.claim(second, LONG, worker="b") == Refused(reason=Refusal.BUSY, by=first.identity)
+    assert world.claims.claim(second, LONG, worker="b") == Refused(
+        reason=Refusal.BUSY, by=f"{first.identity} is still running"
+    )
     assert world.outcomes() == [(second.key, Outcome.SKIPPED)]
     assert world.claims.claim(second, LONG, worker="b") == Refused(reason=Refusal.DUPLICATE, by="skipped")
 
 
-def test_a_busy_job_with_another_policy_leaves_the_slot_open(world: World) -> None:
+def test_a_deferred_slot_waits_until_its_job_is_free(world: World) -> None:
     first, second = world.launch(after=60), world.launch(after=120)
     lease = claimed(world.claims.claim(first, LONG, worker="a"))
     defer = Terms(lease=LONG.lease, overlap=Overlap.DEFER)
-    assert world.claims.claim(second, defer, worker="b") == Refused(reason=Refusal.BUSY, by=first.identity)
+    assert reason(world.claims.claim(second, defer, worker="b")) is Refusal.WAIT
+    assert world.outcomes() == []
     world.claims.record(lease, ended(lease))
     claimed(world.claims.claim(second, defer, worker="b"))
+
+
+def test_one_slot_may_queue_and_the_next_is_skipped(world: World) -> None:
+    first, second, third = (world.launch(after=after) for after in (60, 120, 180))
+    lease = claimed(world.claims.claim(first, LONG, worker="a"))
+    queue = Terms(lease=LONG.lease, overlap=Overlap.QUEUE)
+    assert reason(world.claims.claim(second, queue, worker="b")) is Refusal.WAIT
+    assert world.claims.claim(third, queue, worker="c") == Refused(
+        reason=Refusal.BUSY, by=f"{second.identity} is waiting already"
+    )
+    assert reason(world.claims.claim(second, queue, worker="b")) is Refusal.WAIT
+    world.claims.record(lease, ended(lease))
+    claimed(world.claims.claim(second, queue, worker="b"))
+
+
+def test_a_group_runs_no_more_at_once_than_its_limit(world: World) -> None:
+    two = Terms(lease=LONG.lease, group="llm", group_limit=2)
+    first = claimed(world.claims.claim(world.launch("one"), two, worker="a"))
+    claimed(world.claims.claim(world.launch("two"), two, worker="a"))
+    claimed(world.claims.claim(world.launch("elsewhere"), LONG, worker="a"))
+    assert world.claims.claim(world.launch("three"), two, worker="a") == Refused(
+        reason=Refusal.BUSY, by="the group llm runs 2 at once"
+    )
+    world.claims.record(first, ended(first))
+    claimed(world.claims.claim(world.launch("four"), two, worker="a"))
+
+
+def test_a_run_that_died_gives_its_place_in_the_group_back(world: World) -> None:
+    one = Terms(lease=SHORT, group="llm", group_limit=1)
+    claimed(world.claims.claim(world.launch("one"), one, worker="a"))
+    world.wait(0.2)
+    claimed(world.claims.claim(world.launch("two"), one, worker="a"))
+
+
+def test_a_slot_that_was_given_back_may_be_claimed_again(world: World) -> None:
+    launch, window_end = world.launch(), world.now() + timedelta(seconds=60)
+    lease = claimed(world.claims.claim(launch, LONG, worker="a"))
+    assert world.claims.give_back(lease, window_end)
+    assert not world.claims.give_back(lease, window_end)
+    again = claimed(world.claims.claim(launch, LONG, worker="b"))
+    assert again.token > lease.token
+    assert world.claims.renew(lease) is Hold.LOST
+
+
+def test_a_slot_that_was_given_back_and_never_claimed_again_is_missed(world: World) -> None:
+    lease = claimed(world.claims.claim(world.launch(), LONG, worker="a"))
+    world.claims.give_back(lease, world.now() + SHORT)
+    world.wait(0.2)
+    assert world.claims.reap() == [lease.launch.identity]
+    assert world.outcomes() == [(lease.launch.key, Outcome.MISSED)]
+
+
+def test_a_slot_that_never_ran_is_settled_once(world: World) -> None:
+    launch = world.launch()
+    assert world.claims.settle(launch, Outcome.SKIPPED, "it has waited long enough")
+    assert not world.claims.settle(launch, Outcome.SKIPPED, "it has waited long enough")
+    running = claimed(world.claims.claim(world.launch("other"), LONG, worker="a"))
+    assert not world.claims.settle(running.launch, Outcome.SKIPPED, "too late to say so")
+    assert world.outcomes() == [(launch.key, Outcome.SKIPPED)]
+
+
+def test_a_running_job_learns_that_it_is_cancelled_when_it_renews(world: World) -> None:
+    lease = claimed(world.claims.claim(world.launch(), LONG, worker="a"))
+    assert world.claims.renew(lease) is Hold.HELD
+    assert world.claims.cancel(lease.launch, "somebody") == "stopping"
+    assert world.claims.renew(lease) is Hold.CANCELLED
+    assert world.claims.record(lease, ended(lease, Outcome.CANCELLED)) is Outcome.CANCELLED
+    assert world.claims.cancel(lease.launch, "somebody") == "cancelled"
+
+
+def test_a_cancelled_run_whose_worker_died_is_cancelled_not_unknown(world: World) -> None:
+    lease = claimed(world.claims.claim(world.launch(), Terms(lease=SHORT), worker="a"))
+    world.claims.cancel(lease.launch, "somebody")
+    world.wait(0.2)
+    world.claims.reap()
+    assert world.outcomes() == [(lease.launch.key, Outcome.CANCELLED)]
+
+
+def test_a_slot_that_was_cancelled_before_it_ran_never_runs(world: World) -> None:
+    launch = world.launch()
+    assert world.claims.cancel(launch, "somebody") == "cancelled"
+    assert world.claims.claim(launch, LONG, worker="a") == Refused(reason=Refusal.DUPLICATE, by="cancelled")
+
+
+def test_only_an_unknown_outcome_can_be_resolved(world: World) -> None:
+    lease = claimed(world.claims.claim(world.launch(), Terms(lease=SHORT), worker="a"))
+    identity = lease.launch.identity
+    assert world.claims.resolve(identity, Outcome.OK, "somebody") == "running"
+    world.wait(0.2)
+    world.claims.reap()
+    assert world.claims.resolve(identity, Outcome.OK, "somebody") == "unknown"
+    assert world.claims.resolve(identity, Outcome.FAILED, "somebody") == "ok"
+    assert [outcome for _, outcome in world.outcomes()] == [Outcome.UNKNOWN, Outcome.OK]
+    assert world.claims.resolve("never/heard", Outcome.OK, "somebody") == ""
+
+
+def test_a_job_whose_other_side_runs_on_stays_busy_without_a_second_outcome(world: World) -> None:
+    first, second, third = (world.launch(after=after) for after in (60, 120, 180))
+    lease = claimed(world.claims.claim(first, LONG, worker="a"))
+    world.claims.record(lease, ended(lease, Outcome.UNKNOWN), busy_for=timedelta(milliseconds=400))
+    assert reason(world.claims.claim(second, LONG, worker="a")) is Refusal.BUSY
+    world.wait(0.5)
+    world.claims.reap()
+    claimed(world.claims.claim(third, LONG, worker="a"))
+    assert [outcome for _, outcome in world.outcomes()] == [Outcome.UNKNOWN, Outcome.SKIPPED]
 
 
 def test_runs_that_may_overlap_do(world: World) -> None:
@@ -121,7 +243,7 @@ def test_a_lease_that_ran_out_is_taken_over_and_its_run_is_unknown(world: World)
     world.wait(0.2)
     claimed(world.claims.claim(second, LONG, worker="b"))
     assert world.outcomes() == [(first.key, Outcome.UNKNOWN)]
-    assert not world.claims.renew(lost)
+    assert world.claims.renew(lost) is Hold.LOST
 
 
 def test_a_result_that_comes_after_its_lease_was_reaped_is_fenced(world: World) -> None:
@@ -141,7 +263,7 @@ def test_a_result_that_is_slow_but_not_reaped_stands(world: World) -> None:
 def test_a_renewed_lease_is_not_reaped(world: World) -> None:
     lease = claimed(world.claims.claim(world.launch(), Terms(lease=timedelta(seconds=1)), worker="a"))
     world.wait(0.7)
-    assert world.claims.renew(lease)
+    assert world.claims.renew(lease) is Hold.HELD
     world.wait(0.7)
     assert world.claims.reap() == []
 
@@ -163,7 +285,7 @@ def test_a_slot_past_its_window_is_missed(world: World) -> None:
 def test_a_slot_due_before_redis_lost_its_data_is_never_run(world: World) -> None:
     launch = world.launch(after=-60)
     assert world.claims.claim(launch, LONG, worker="a") == Refused(reason=Refusal.LOST)
-    assert world.claims.dispatch([(world.launch(after=-90), world.now())], beat="b") == [Dispatch.LOST]
+    assert world.dispatches.dispatch([(world.launch(after=-90), world.now())], beat="b") == [Dispatch.LOST]
     assert [outcome for _, outcome in world.outcomes()] == [Outcome.MISSED, Outcome.MISSED]
 
 
@@ -173,24 +295,24 @@ def test_a_manual_run_needs_no_slot(world: World) -> None:
 
 def test_a_due_slot_is_dispatched_by_one_beat(world: World) -> None:
     launch, window_end = world.launch(), world.now() + timedelta(seconds=60)
-    assert world.claims.dispatch([(launch, window_end)], beat="one") == [Dispatch.YOURS]
-    assert world.claims.dispatch([(launch, window_end)], beat="two") == [Dispatch.THEIRS]
-    world.claims.sent([launch], beat="one")
-    assert world.claims.dispatch([(launch, window_end)], beat="two") == [Dispatch.GONE]
+    assert world.dispatches.dispatch([(launch, window_end)], beat="one") == [Dispatch.YOURS]
+    assert world.dispatches.dispatch([(launch, window_end)], beat="two") == [Dispatch.THEIRS]
+    world.dispatches.sent([launch], beat="one")
+    assert world.dispatches.dispatch([(launch, window_end)], beat="two") == [Dispatch.GONE]
 
 
 def test_a_slot_that_was_marked_but_not_sent_is_taken_over(world: World) -> None:
     launch, window_end = world.launch(), world.now() + timedelta(seconds=60)
-    world.claims.dispatch([(launch, window_end)], beat="one")
+    world.dispatches.dispatch([(launch, window_end)], beat="one")
     world.wait(2.05)
-    assert world.claims.dispatch([(launch, window_end)], beat="two") == [Dispatch.YOURS]
-    world.claims.sent([launch], beat="one")
-    assert world.claims.dispatch([(launch, window_end)], beat="two") == [Dispatch.YOURS]
+    assert world.dispatches.dispatch([(launch, window_end)], beat="two") == [Dispatch.YOURS]
+    world.dispatches.sent([launch], beat="one")
+    assert world.dispatches.dispatch([(launch, window_end)], beat="two") == [Dispatch.YOURS]
 
 
 def test_a_dispatched_slot_that_nobody_ran_is_missed(world: World) -> None:
     launch = world.launch()
-    world.claims.dispatch([(launch, world.now() + SHORT)], beat="one")
+    world.dispatches.dispatch([(launch, world.now() + SHORT)], beat="one")
     assert world.claims.reap() == []
     world.wait(0.2)
     assert world.claims.reap() == [launch.identity]
@@ -200,16 +322,16 @@ def test_a_dispatched_slot_that_nobody_ran_is_missed(world: World) -> None:
 def test_a_slot_of_downtime_is_missed_once_and_only_if_nobody_ran_it(world: World) -> None:
     ran, idle = world.launch(after=60), world.launch(after=120)
     claimed(world.claims.claim(ran, LONG, worker="a"))
-    assert world.claims.miss([ran, idle], "nothing ran") == 1
-    assert world.claims.miss([ran, idle], "nothing ran") == 0
+    assert world.dispatches.miss([ran, idle], "nothing ran") == 1
+    assert world.dispatches.miss([ran, idle], "nothing ran") == 0
     assert world.outcomes() == [(idle.key, Outcome.MISSED)]
 
 
 def test_the_newest_slot_of_each_job_is_remembered(world: World) -> None:
     early, late = world.launch(after=60), world.launch(after=120)
     window_end = world.now() + timedelta(seconds=300)
-    world.claims.dispatch([(late, window_end), (early, window_end)], beat="one")
-    newest = world.claims.newest()["ping"]
+    world.dispatches.dispatch([(late, window_end), (early, window_end)], beat="one")
+    newest = world.dispatches.newest()["ping"]
     assert late.slot is not None
     assert abs(newest - late.slot) < timedelta(milliseconds=1)
 
@@ -240,11 +362,11 @@ def test_the_ledger_is_read_in_pieces_and_trimmed_only_where_it_was_drained(worl
     for number in range(5):
         lease = claimed(world.claims.claim(world.launch(f"job-{number}"), LONG, worker="a"))
         world.claims.record(lease, ended(lease))
-    first = world.claims.read("0", 2)
-    rest = world.claims.read(first[-1].stream_id, 10)
+    first = world.ledger.read("0", 2)
+    rest = world.ledger.read(first[-1].stream_id, 10)
     assert [each.run.job for each in (*first, *rest)] == [f"job-{number}" for number in range(5)]
-    world.claims.trim(rest[0].stream_id, keep=1)
-    assert [each.run.job for each in world.claims.read("0", 10)] == ["job-2", "job-3", "job-4"]
+    world.ledger.trim(rest[0].stream_id, keep=1)
+    assert [each.run.job for each in world.ledger.read("0", 10)] == ["job-2", "job-3", "job-4"]
 
 
 def test_two_workers_that_race_for_the_same_slots_run_each_once(real: World) -> None:

@@ -6,9 +6,10 @@ local now_ms = math.floor(now / 1000)
 local ended = {}
 
 for _, identity in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', '(' .. text(now_ms), 'LIMIT', 0, most)) do
-  local run = redis.call('HGET', slot_of(identity), 'run')
-  close(identity, 'unknown', run, 'its lease ran out without an outcome', now, keep_ms)
-  ended[#ended + 1] = identity
+  if redis.call('HGET', slot_of(identity), 'state') == 'running' then
+    ended[#ended + 1] = identity
+  end
+  close_dead(identity, now, keep_ms)
 end
 for _, identity in ipairs(redis.call('ZRANGEBYSCORE', windows, '-inf', '(' .. text(now_ms), 'LIMIT', 0, most)) do
   local run = redis.call('HGET', slot_of(identity), 'run')
