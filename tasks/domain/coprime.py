@@ -21,7 +21,7 @@ from tasks.domain.slots import MICROSECOND
 MILLISECOND: Final = timedelta(milliseconds=1)
 _ZERO: Final = timedelta(0)
 _DAY: Final = timedelta(days=1) // MILLISECOND
-_MOST_GUESSES: Final = 20_000
+_MOST_GUESSES: Final = 4_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,41 +143,49 @@ def nearest_coprime(periods: Mapping[str, timedelta]) -> dict[str, timedelta]:
     work; beyond it, the rest of the group is completed one by one.
     """
     names = sorted(periods, key=lambda name: (periods[name], name))
-    steps = _least_change([periods[name] for name in names]) if names else ()
-    values = {name: _nearby(periods[name], step) for name, step in zip(names, steps, strict=True)}
+    values = dict(zip(names, _least_change([periods[name] for name in names]), strict=True))
     return {name: values[name] for name in periods}
 
 
-def _least_change(periods: Sequence[timedelta]) -> tuple[int, ...]:
-    """Take the cheapest choice first; a choice is one step number per period, the last of them still to be checked."""
-    queue: list[tuple[timedelta, tuple[int, ...]]] = [(_ZERO, (0,))]
-    deepest: tuple[int, ...] = ()
+def _least_change(periods: Sequence[timedelta]) -> tuple[timedelta, ...]:
+    """Extend the cheapest choice of steps first; the last step of a choice is still to be checked."""
+    queue: list[tuple[timedelta, tuple[int, ...], tuple[timedelta, ...]]] = []
+    deepest: tuple[timedelta, ...] = ()
+    _offer(queue, periods, _ZERO, (0,), ())
     for _ in range(_MOST_GUESSES):
-        _, steps = heapq.heappop(queue)
-        heapq.heappush(queue, _priced(periods, (*steps[:-1], steps[-1] + 1)))
-        if not _last_fits(periods, steps):
-            continue
-        if len(steps) == len(periods):
-            return steps
-        deepest = max(deepest, steps, key=len)
-        heapq.heappush(queue, _priced(periods, (*steps, 0)))
+        if len(deepest) == len(periods):
+            break
+        cost, steps, (*before, value) = heapq.heappop(queue)
+        period = periods[len(before)]
+        _offer(queue, periods, cost - abs(value - period), (*steps[:-1], steps[-1] + 1), before)
+        if _fits(value, before, period):
+            deepest = max(deepest, (*before, value), key=len)
+            _offer(queue, periods, cost, (*steps, 0), (*before, value))
     return _completed(periods, deepest)
 
 
-def _completed(periods: Sequence[timedelta], steps: tuple[int, ...]) -> tuple[int, ...]:
-    while len(steps) < len(periods):
-        steps = next((*steps, step) for step in count() if _last_fits(periods, (*steps, step)))
-    return steps
+def _offer(
+    queue: list[tuple[timedelta, tuple[int, ...], tuple[timedelta, ...]]],
+    periods: Sequence[timedelta],
+    cost_before: timedelta,
+    steps: tuple[int, ...],
+    before: Sequence[timedelta],
+) -> None:
+    if len(before) < len(periods):
+        period = periods[len(before)]
+        value = _nearby(period, steps[-1])
+        heapq.heappush(queue, (cost_before + abs(value - period), steps, (*before, value)))
 
 
-def _priced(periods: Sequence[timedelta], steps: tuple[int, ...]) -> tuple[timedelta, tuple[int, ...]]:
-    changes = (abs(_nearby(period, step) - period) for period, step in zip(periods, steps, strict=False))
-    return sum(changes, _ZERO), steps
+def _completed(periods: Sequence[timedelta], values: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
+    for period in periods[len(values) :]:
+        nearby = (_nearby(period, step) for step in count())
+        values = (*values, next(value for value in nearby if _fits(value, values, period)))
+    return values
 
 
-def _last_fits(periods: Sequence[timedelta], steps: tuple[int, ...]) -> bool:
-    *before, last = (_nearby(period, step) for period, step in zip(periods, steps, strict=False))
-    return last > _written_unit(periods[len(steps) - 1]) and all(are_coprime(last, other) for other in before)
+def _fits(value: timedelta, others: Sequence[timedelta], period: timedelta) -> bool:
+    return value > _written_unit(period) and all(are_coprime(value, other) for other in others)
 
 
 def _nearby(period: timedelta, step: int) -> timedelta:
