@@ -37,9 +37,10 @@ RUN useradd --uid "$ESCAPEMENT_UID" --no-create-home --home-dir /tmp --shell /us
     install -d -o escapement -g escapement /data
 COPY --from=packages /opt/escapement /opt/escapement
 COPY --from=wheel /wheel /wheel
-RUN /opt/escapement/bin/pip install --no-deps --no-index --no-cache-dir /wheel/*.whl
+RUN /opt/escapement/bin/pip install --no-deps --no-index --no-cache-dir /wheel/*.whl && \
+    ln -s "$(echo /opt/escapement/lib/python3*/site-packages)" /app
 ENV PATH=/opt/escapement/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 DATA_DIR=/data
-WORKDIR /opt/escapement
+WORKDIR /app
 USER escapement
 ENTRYPOINT ["/usr/bin/tini", "--"]
 CMD ["celery", "-A", "workers", "--help"]

@@ -1,11 +1,8 @@
 """pytest-celery for the tests of this folder only, with our image, our Redis image and a beat container."""
 
-import os
-
 import docker
 import pytest
 from docker.errors import DockerException
-from engine import API_PORT, BASE_IMAGE, REDIS_IMAGE, ROOT, build_image, write_session
 from pytest_celery import *  # noqa: F403 - its plugin is off for all other tests
 from pytest_celery import (
     CeleryBrokerCluster,
@@ -16,11 +13,8 @@ from pytest_celery import (
 )
 from pytest_docker_tools import container, fxtr, volume
 
-
-def _unavailable(reason: str) -> None:
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
+from tests.conftest import missing
+from tests.containers.engine import API_PORT, BASE_IMAGE, BROKER_IMAGE, ROOT, build_image, write_session
 
 
 @pytest.fixture(scope="session")
@@ -30,10 +24,10 @@ def engine() -> docker.DockerClient:
         client = docker.from_env()
         client.ping()
     except DockerException as error:
-        _unavailable(f"no Docker engine answers (.ci/docker-engine start): {error}")
-    for image in (BASE_IMAGE, REDIS_IMAGE):
+        missing(f"no Docker engine answers (.ci/docker-engine start): {error}")
+    for image in (BASE_IMAGE, BROKER_IMAGE):
         if not client.images.list(name=image):
-            _unavailable(f"the engine has no {image} (.ci/base-images)")
+            missing(f"the engine has no {image} (.ci/base-images)")
     return client
 
 
@@ -89,7 +83,7 @@ class Beat(CeleryTestContainer):
 
 @pytest.fixture
 def default_redis_broker_image(engine: docker.DockerClient) -> str:
-    return REDIS_IMAGE
+    return BROKER_IMAGE
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE_IMAGE = "debian:bookworm-slim"
-REDIS_IMAGE = "redis:7-bookworm"
+BROKER_IMAGE = "redis:7-bookworm"
 IMAGE_TAG = "test"
 IMAGE = f"escapement:{IMAGE_TAG}"
 PIP_SETTINGS = ("index-url", "extra-index-url", "trusted-host")

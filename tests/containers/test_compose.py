@@ -2,24 +2,18 @@
 
 import json
 import os
-import socket
 from datetime import datetime, timedelta
 
 import pytest
-from engine import IMAGE_TAG, Compose, run, until, write_session
 
+from tests.conftest import unused_port
+from tests.containers.engine import IMAGE_TAG, Compose, run, until, write_session
 from workers.settings import Settings
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(300)]
 
 ROLES = ("beat", "http", "sessions", "warehouse", "flower")
 SERVICES = ("redis", *ROLES)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +25,7 @@ def compose(escapement_image, tmp_path_factory):
         path.chmod(0o755)
     env = {
         "ESCAPEMENT_TAG": IMAGE_TAG,
-        "FLOWER_PORT": str(_free_port()),
+        "FLOWER_PORT": str(unused_port()),
         "API_URL": "http://api:8000",
         "SESSION_DATA_DIR": str(sessions),
         "SCHEDULER_STARTUP_GRACE_SECONDS": "0",
@@ -57,7 +51,7 @@ def test_every_service_becomes_healthy(compose):
 
 
 def test_a_slot_from_the_clock_reaches_the_api_once_and_lands_in_duckdb(compose):
-    fired = "select 'runs=' || count(*) from runs where job = 'health-check' and source = 'clock' and outcome = 'ok'"
+    fired = "select 'runs=' || count(*) from runs where job = 'health-check' and source = 'beat' and outcome = 'ok'"
     until(lambda: "runs=0" not in _told(compose, fired), 60, "a run in DuckDB")
     calls = [json.loads(line) for line in run(["docker", "logs", compose.container("api")]).splitlines()]
     keys = [call["key"] for call in calls if call["path"] == "/api/health"]
@@ -72,7 +66,7 @@ def test_a_mounted_session_becomes_a_row_with_its_tokens_counted_once(compose):
 
 @pytest.mark.parametrize("role", ROLES)
 def test_no_process_of_ours_runs_as_root(compose, role):
-    owners = run(["docker", "top", compose.container(role), "-eo", "uid,args"]).splitlines()[1:]
+    owners = run(["docker", "top", compose.container(role), "-eo", "uid,pid"]).splitlines()[1:]
     assert owners
     assert {line.split()[0] for line in owners} == {"10001"}
 

@@ -1,9 +1,11 @@
 """Our image in pytest-celery's setup: its Redis container, its worker containers, and a beat container."""
 
 import json
+import re
 
 import pytest
-from engine import until
+
+from tests.containers.engine import until
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(300)]
 
@@ -13,11 +15,17 @@ def _asked(worker, sql: str) -> str:
     return output.decode() if code == 0 else ""
 
 
+def _answering(worker) -> set[str]:
+    _, output = worker.container.exec_run(["celery", "-A", "workers", "inspect", "-t", "3", "ping"])
+    return set(re.findall(r"(\w+)@", output.decode()))
+
+
 def test_a_slot_travels_from_the_clock_through_the_worker_containers_into_duckdb(celery_setup, beat, api):
     """The API got the call that the clock fired, and the warehouse holds its outcome and the session's figures."""
     warehouse = celery_setup.worker_cluster[2]
-    assert celery_setup.ready(control=True)
-    fired = "select 'runs=' || count(*) from runs where job = 'health-check' and source = 'clock' and outcome = 'ok'"
+    assert celery_setup.ready()
+    until(lambda: {"celerybeat", "http", "sessions", "warehouse"} <= _answering(warehouse), 30, "beat and all workers")
+    fired = "select 'runs=' || count(*) from runs where job = 'health-check' and source = 'beat' and outcome = 'ok'"
     until(lambda: "runs=" in (found := _asked(warehouse, fired)) and "runs=0" not in found, 60, "a run in DuckDB")
     tokens = "select username || '=' || input_tokens || '+' || output_tokens from usage_sessions"
     until(lambda: "carol=7+11" in _asked(warehouse, tokens), 60, "the session's figures in DuckDB")
