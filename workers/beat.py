@@ -84,7 +84,9 @@ class SlotScheduler(Scheduler):
     def _open(self, now: datetime) -> Dispatcher:
         services = self._services
         services.claims.open()
-        timetable = Timetable.start(services.jobs, services.dispatches.newest(), now)
+        schedules = services.records.schedules
+        schedules.publish(services.jobs, now, by=self.node)
+        timetable = Timetable.start(services.jobs, schedules.taken_care_of(), now)
         return Dispatcher(timetable=timetable, dispatches=services.dispatches, send=self._send, beat=self.node)
 
     def _send(self, fire: Fire) -> None:

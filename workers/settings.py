@@ -1,6 +1,7 @@
 """Settings: the one place where the environment and `.env` are read."""
 
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
@@ -80,6 +81,12 @@ class Settings(BaseSettings):
     sessions_concurrency: Count = 2
     flower_address: Annotated[str, Field(min_length=1, description="an address to listen on")] = "127.0.0.1"
     flower_port: Port = 5555
+    ledger_retention_days: Annotated[
+        int, Field(ge=1, le=36_525, description="whole days that runs are kept for, 1 or more")
+    ] = 90
+    scheduler_alert_url: Annotated[
+        HttpUrl | None, Field(description="an http:// or https:// address that gets alerts, or leave it unset")
+    ] = None
     alive_file: Annotated[Path | None, Field(description="a file to touch while alive, or leave it unset")] = None
 
     @field_validator("redis_url")
@@ -115,6 +122,11 @@ class Settings(BaseSettings):
         """The API's bearer token in clear; nobody may log it."""
         return self.scheduler_api_token.get_secret_value() if self.scheduler_api_token else None
 
+    @property
+    def ledger_retention(self) -> timedelta:
+        """How long runs are kept after they ended."""
+        return timedelta(days=self.ledger_retention_days)
+
     @classmethod
     def read(cls, env_file: str | None) -> Self:
         """Read the environment, then `env_file` for what the environment leaves unset."""
@@ -148,7 +160,7 @@ def _problem(details: ErrorDetails) -> str:
 
 
 def _shown(name: str, value: Any) -> str:
-    secret = name.endswith(("token", "key")) or "@" in str(value)
+    secret = name.endswith(("token", "key", "alert_url")) or "@" in str(value)
     return "(hidden)" if secret else repr(value)
 
 

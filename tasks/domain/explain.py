@@ -32,6 +32,7 @@ class Facts:
     hot: HotSlot | None = None
     holder: str | None = None
     streak: Streak | None = None
+    redis_is_away: bool = False
 
 
 def locate(facts: Facts) -> Facts:
@@ -113,6 +114,8 @@ def _in_a_row(streak: Streak) -> str:
 
 
 def _silence(facts: Facts, slot: datetime) -> str:
+    if facts.redis_is_away:
+        return "The warehouse has no record of it, and Redis, which knows what is under way, can't be reached."
     period = _period_at(facts.periods, slot)
     left = slot + period.window(slot) - facts.now if period else timedelta(0)
     if left > timedelta(0):

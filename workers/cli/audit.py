@@ -1,0 +1,54 @@
+"""`celery -A workers audit`: prove that no slot vanished."""
+
+import sys
+
+import click
+from celery.bin.base import CeleryCommand
+from rich.console import Console
+from rich.table import Table
+
+from tasks.domain.audit import Audit
+from tasks.domain.audit import audit as compare
+from tasks.domain.schedules import periods_of
+from tasks.domain.wording import instant_text
+from workers.cli.ledger import explained_errors, moment_of, plain
+
+
+@click.command(cls=CeleryCommand)
+@click.option("--since", default="24h", show_default=True, help="An age such as 2h, or a moment in UTC.")
+@click.pass_context
+def audit(ctx: click.Context, since: str) -> None:
+    """Compare the slots that schedules expected with the slots that are recorded.
+
+    Exits with 1 and lists them when slots are neither recorded nor under way. A slot is expected as soon as its window
+    has closed.
+    """
+    app = ctx.obj.app
+    records, now = app.services.records, app.services.clock.now()
+    start = max(moment_of(since, now, "--since").start, now - app.settings.ledger_retention)
+    with explained_errors():
+        # What is under way is read first: whatever ends from now on is recorded before the records are read.
+        under_way = records.hot_slots.under_way()
+        periods = periods_of(records.view.schedule_changes())
+        found = compare(periods, records.view.outcomes(start), under_way, since=start, now=now)
+    click.echo(summary(found, jobs=len(periods)))
+    if found.vanished:
+        _print_vanished(found)
+        ctx.exit(1)
+
+
+def summary(found: Audit, *, jobs: int) -> str:
+    """Say in one line how many slots were expected, recorded (by outcome), under way, and gone."""
+    outcomes = ", ".join(f"{count} {outcome}" for outcome, count in sorted(found.outcomes.items()))
+    return (
+        f"{instant_text(found.since)} to {instant_text(found.until)}, {jobs} jobs: {found.expected} slots expected, "
+        f"{found.recorded} recorded{f' ({outcomes})' if outcomes else ''}, {found.open} under way, "
+        f"{len(found.vanished)} vanished."
+    )
+
+
+def _print_vanished(found: Audit) -> None:
+    table = Table("job", "slot")
+    for each in found.vanished:
+        table.add_row(plain(each.job), plain(instant_text(each.slot)))
+    Console(width=None if sys.stdout.isatty() else 10_000, highlight=False).print(table)

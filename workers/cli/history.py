@@ -1,0 +1,78 @@
+"""`celery -A workers history [JOB]`: what became of the newest slots."""
+
+import sys
+from collections.abc import Sequence
+
+import click
+import msgspec
+from celery.bin.base import CeleryCommand
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tasks.domain.history import DEFAULT_MOST, Wanted, time_of
+from tasks.domain.outcomes import Outcome, Run
+from tasks.domain.schedules import periods_of
+from tasks.domain.wording import instant_text, seconds_text
+from workers.cli.ledger import ask_as_much_as_there_is, check_job, explained_errors, moment_of, plain
+
+COLOURS = {
+    Outcome.OK: "green",
+    Outcome.FAILED: "red",
+    Outcome.UNKNOWN: "red",
+    Outcome.MISSED: "yellow",
+    Outcome.FENCED: "yellow",
+    Outcome.SKIPPED: "cyan",
+    Outcome.CANCELLED: "cyan",
+}
+HEADINGS = ("when (UTC)", "job", "outcome", "late", "took", "source", "worker", "error or figures")
+
+
+@click.command(cls=CeleryCommand)
+@click.argument("job", required=False)
+@click.option("--since", help="An age such as 2h, or a moment such as 2026-11-20T21:45 (UTC).")
+@click.option("--outcome", type=click.Choice([each.value for each in Outcome]), help="Only runs that ended so.")
+@click.option("--limit", type=click.IntRange(1, 1_000_000), default=DEFAULT_MOST, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array instead of a table.")
+@click.pass_context
+def history(  # noqa: PLR0913 - click hands over each option by its name
+    ctx: click.Context, job: str | None, *, since: str | None, outcome: str | None, limit: int, as_json: bool
+) -> None:
+    """List what became of slots, the newest first: of JOB, or of every job.
+
+    Reads the warehouse, and what is still on its way there.
+    """
+    services = ctx.obj.app.services
+    start = None if since is None else moment_of(since, services.clock.now(), "--since").start
+    wanted = Wanted(job=job, since=start, outcome=None if outcome is None else Outcome(outcome), most=limit)
+    with explained_errors():
+        runs = ask_as_much_as_there_is(services.records.view, lambda view: view.runs(wanted))
+        if job is not None and not runs:
+            changes = ask_as_much_as_there_is(services.records.view, lambda view: view.schedule_changes())
+            check_job(job, {*services.jobs, *periods_of(changes)})
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(runs), indent=2))
+    else:
+        print_runs(runs)
+
+
+def print_runs(runs: Sequence[Run]) -> None:
+    """Print runs as a table: as wide as the terminal, or as wide as it needs when it goes into a pipe."""
+    table = Table(*HEADINGS)
+    for run in runs:
+        table.add_row(*_cells(run))
+    Console(width=None if sys.stdout.isatty() else 10_000, highlight=False).print(table)
+
+
+def _cells(run: Run) -> tuple[Text, ...]:
+    when = time_of(run)
+    return (
+        plain(instant_text(when) if when else ""),
+        plain(run.job),
+        Text(run.outcome, style=COLOURS[run.outcome]),
+        plain("" if run.lateness_s is None else seconds_text(run.lateness_s)),
+        plain("" if run.duration_s is None else seconds_text(run.duration_s)),
+        plain(run.source),
+        plain(run.worker or ""),
+        plain(run.error or " ".join(f"{name}={value}" for name, value in run.detail.items())),
+    )
