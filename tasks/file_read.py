@@ -6,13 +6,13 @@ from typing import BinaryIO
 
 import msgspec
 
-from tasks.domain.batches import Cursor, Work
+from tasks.domain.batches import Batch, Cursor, Staged, Work
 from tasks.domain.cursor import Position, Seen, checksum, file_id, session_of, username
 from tasks.domain.outcomes import cut_error
 from tasks.domain.processor import Context, Processor, Rows, checked
 from tasks.domain.transcript import Decoded, Line, decode
 from tasks.errors import ProcessorError
-from tasks.ports import SessionFiles
+from tasks.ports import SessionFiles, Staging
 from tasks.reading import Chunk, Start, checksum_of, chunks, edges, start_of
 
 BAD_NUMBERS_KEPT = 100
@@ -25,6 +25,21 @@ class FileRead(msgspec.Struct, frozen=True, kw_only=True):
     cursors: Sequence[Cursor] = ()
     bytes: int = 0
     lines: int = 0
+
+
+def read_batch(files: SessionFiles, staging: Staging, processors: Mapping[str, Processor], batch: Batch) -> Staged:
+    """Read every file of a batch and stage the rows; a file that fails carries its error."""
+    with staging.writer(tuple(processors.values())) as writer:
+        reads = [read(files, work, processors, writer.add) for work in batch.works]
+        parts = tuple(writer.close())
+        cursors = [cursor for each in reads for cursor in each.cursors]
+        return Staged(
+            cursors=tuple(with_failures(cursors, writer.failures)),
+            parts=parts,
+            bytes=sum(each.bytes for each in reads),
+            lines=sum(each.lines for each in reads),
+            folder=writer.folder,
+        )
 
 
 def read(files: SessionFiles, work: Work, processors: Mapping[str, Processor], add: AddRows) -> FileRead:

@@ -1,9 +1,9 @@
 """Session files to rows: scan what is new, process it in batches, commit each exactly once."""
 
-from tasks import file_read
 from tasks.domain.batches import Batch, Budget, Committed, Fence, Plan, Staged, cut, within
 from tasks.domain.processor import Processor
 from tasks.errors import FencedError, UnknownJobError
+from tasks.file_read import read_batch
 from tasks.ports import PipelineServices
 
 
@@ -12,7 +12,7 @@ def scan(services: PipelineServices, processors: tuple[str, ...], budget: Budget
 
     The budget's seconds are for whoever runs the batches. Raises UnknownJobError for a name that no processor has.
     """
-    wanted = {name: _processor(services, name).version for name in processors}
+    wanted = {name: processor_named(services, name).version for name in processors}
     files, refused = services.session_files.listing()
     found = services.warehouse.compare(files, wanted)
     count = within(found.works, budget.bytes)
@@ -37,18 +37,8 @@ def process(services: PipelineServices, batch: Batch) -> Staged:
     A file that can't be read, or that a processor breaks on, carries its error; the others are not touched by it.
     """
     names = sorted({position.processor for work in batch.works for position in work.positions})
-    processors = {name: _processor(services, name) for name in names}
-    with services.staging.writer(tuple(processors.values())) as writer:
-        reads = [file_read.read(services.session_files, work, processors, writer.add) for work in batch.works]
-        parts = tuple(writer.close())
-        cursors = [cursor for read in reads for cursor in read.cursors]
-        return Staged(
-            cursors=tuple(file_read.with_failures(cursors, writer.failures)),
-            parts=parts,
-            bytes=sum(read.bytes for read in reads),
-            lines=sum(read.lines for read in reads),
-            folder=writer.folder,
-        )
+    processors = {name: processor_named(services, name) for name in names}
+    return read_batch(services.session_files, services.staging, processors, batch)
 
 
 def commit(services: PipelineServices, staged: Staged, fence: Fence) -> Committed:
@@ -65,7 +55,8 @@ def commit(services: PipelineServices, staged: Staged, fence: Fence) -> Committe
     return committed
 
 
-def _processor(services: PipelineServices, name: str) -> Processor:
+def processor_named(services: PipelineServices, name: str) -> Processor:
+    """Return the processor; UnknownJobError lists those that exist."""
     try:
         return services.processors[name]
     except KeyError:

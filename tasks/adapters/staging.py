@@ -9,7 +9,7 @@ from operator import itemgetter
 from pathlib import Path
 from uuid import uuid4
 
-from tasks.adapters.warehouse_sql import for_table, statements
+from tasks.adapters.warehouse_sql import for_file, for_table, statements
 from tasks.domain.batches import Part
 from tasks.domain.outcomes import cut_error
 from tasks.domain.processor import Processor, Row, Rows
@@ -121,8 +121,7 @@ class ParquetWriter:
         count, self._counts[table] = self._counts[table], 0
         if count:
             path = self._folder / f"{len(self._parts)}.parquet"
-            target = "'" + str(path).replace("'", "''") + "'"
-            self._connection.execute(for_table(self._sql["spill"], table).replace("the_file", target))
+            self._connection.execute(for_file(for_table(self._sql["spill"], table), path))
             self._connection.execute(for_table(self._sql["empty"], table))
             self._parts.append(Part(self._owner[table], table, f"{self.folder}/{path.name}", count))
 

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tasks.adapters.warehouse_open import opened
+from tasks.adapters.warehouse_admin import OpenAdmin, differences
+from tasks.adapters.warehouse_open import attached, opened
 from tasks.adapters.warehouse_sessions import OpenSessions
 from tasks.adapters.warehouse_sql import statements
-from tasks.domain.batches import Committed, Comparison, Fence, Staged
+from tasks.domain.batches import Committed, Comparison, Fence, Part, Staged
 from tasks.domain.cursor import Seen
 from tasks.domain.outcomes import Run
 from tasks.domain.processor import Processor
+from tasks.domain.session_state import Difference, Kept, Overview, Pruned
 from tasks.errors import EscapementError
 
 if TYPE_CHECKING:
@@ -53,6 +55,43 @@ class DuckWarehouse:
         with self._writing() as connection:
             return self._sessions(connection).commit(staged, paths, fence)
 
+    def overview(self) -> Overview:
+        """Return what the cursors say: totals of each user, files in trouble."""
+        with self._writing() as connection:
+            return self._admin(connection).overview()
+
+    def retry(self, processors: Sequence[str], paths: Sequence[str]) -> int:
+        """Let failed files be tried at once; returns how many. Empty means all."""
+        with self._writing() as connection:
+            return self._admin(connection).retry(processors, paths)
+
+    def reprocess(self, processor: str, paths: Sequence[str]) -> int:
+        """Let files be read from their beginning; returns how many. Empty means all."""
+        with self._writing() as connection:
+            return self._admin(connection).reprocess(processor, paths)
+
+    def prune_sessions(self, older_than: datetime, present: Sequence[str]) -> Pruned:
+        """Forget rows of files last changed before an instant, and the cursors of those that are not `present`."""
+        with self._writing() as connection:
+            return self._admin(connection).prune(older_than, present, self._tables)
+
+    def kept(self, processor: Processor) -> list[Kept]:
+        """Return the cursors of a processor's present version."""
+        with self._writing() as connection:
+            return self._admin(connection).kept(processor)
+
+    def differences(
+        self, processor: Processor, files: Sequence[int], staged: Sequence[tuple[Part, Path]]
+    ) -> list[Difference]:
+        """Compare the rows of these files with staged rows of a rebuild, through the processor's own views."""
+        parts: dict[str, list[str]] = {}
+        for part, path in staged:
+            parts.setdefault(part.table, []).append(str(path))
+        statement = statements("warehouse_admin.sql")["attach_warehouse"]
+        with attached(self._path, patience_s=self._patience_s, statement=statement) as connection:
+            connection.execute(self._schema["session"])
+            return differences(connection, processor, files, parts)
+
     def append_runs(self, entries: Sequence[tuple[str, Run]]) -> int:
         """Keep runs by (job, key), of several the one with the newest stream id; returns how many changed."""
         if not entries:
@@ -76,20 +115,26 @@ class DuckWarehouse:
         with self._writing() as connection:
             return _count(connection.execute(self._runs["prune"], {"older_than": older_than}))
 
-    def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+    def query(self, sql: str, values: Mapping[str, Any] | None = None) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Answer a question, read-only: the columns' names and the rows; EscapementError when that fails."""
         import duckdb  # noqa: PLC0415 - beat and the http workers start without it
 
         with opened(self._path, patience_s=self._patience_s, read_only=True) as connection:
             try:
-                result = connection.execute(self._schema["session"]).execute(sql)
+                result = connection.execute(self._schema["session"]).execute(sql, values)
                 return [column[0] for column in result.description or ()], result.fetchall()
             except duckdb.Error as error:
                 raise EscapementError(f"the warehouse can't answer: {error}") from error
 
     def _sessions(self, connection: "duckdb.DuckDBPyConnection") -> OpenSessions:
-        tables = {name: processor.tables for name, processor in self._processors.items()}
-        return OpenSessions(connection=connection, tables=tables, now=self._clock())
+        return OpenSessions(connection=connection, tables=self._tables, now=self._clock())
+
+    def _admin(self, connection: "duckdb.DuckDBPyConnection") -> OpenAdmin:
+        return OpenAdmin(connection=connection, now=self._clock())
+
+    @property
+    def _tables(self) -> dict[str, tuple[str, ...]]:
+        return {name: processor.tables for name, processor in self._processors.items()}
 
     @contextmanager
     def sessions(self) -> Iterator[OpenSessions]:

@@ -2,11 +2,12 @@
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from tasks.adapters.warehouse_sql import for_file
 from tasks.errors import EscapementError, WarehouseBusyError
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 FIRST_PAUSE_S = 0.005
 LONGEST_PAUSE_S = 0.1
+THREADS = 2
+T = TypeVar("T")
 _HOLDER = re.compile(r"\(PID (\d+)\)")
 _BUSY = ("lock on file", "different configuration", "already attached")
 
@@ -25,22 +28,42 @@ def opened(path: Path, *, patience_s: float, read_only: bool = False) -> "Iterat
     Raises WarehouseBusyError, naming the file and its holder, when it stays locked for `patience_s` seconds, and
     EscapementError when there is nothing to read or the file is no warehouse.
     """
-    if read_only and not path.exists():
-        raise EscapementError(f"there is no warehouse yet at {path}: it is made by the first run that is recorded")
-    connection = _connect(path, time.monotonic() + patience_s, read_only=read_only)
+    import duckdb  # noqa: PLC0415 - beat and the http workers start without it
+
+    if read_only:
+        _must_exist(path)
+    connection = _patiently(
+        path, patience_s, lambda: duckdb.connect(str(path), read_only=read_only, config={"threads": THREADS})
+    )
     try:
         yield connection
     finally:
         connection.close()
 
 
-def _connect(path: Path, deadline: float, *, read_only: bool) -> "duckdb.DuckDBPyConnection":
-    import duckdb  # noqa: PLC0415 - beat and the http workers start without it
+@contextmanager
+def attached(path: Path, *, patience_s: float, statement: str) -> "Iterator[duckdb.DuckDBPyConnection]":
+    """Hand over an in-memory connection to which the file is attached by a statement; errors as with `opened`."""
+    import duckdb  # noqa: PLC0415 - as above
 
-    pause = FIRST_PAUSE_S
+    _must_exist(path)
+    with duckdb.connect(":memory:", config={"threads": THREADS}) as connection:
+        _patiently(path, patience_s, lambda: connection.execute(for_file(statement, path)))
+        yield connection
+
+
+def _must_exist(path: Path) -> None:
+    if not path.exists():
+        raise EscapementError(f"there is no warehouse yet at {path}: it is made by the first run that is recorded")
+
+
+def _patiently(path: Path, patience_s: float, connect: Callable[[], T]) -> T:
+    import duckdb  # noqa: PLC0415 - as above
+
+    deadline, pause = time.monotonic() + patience_s, FIRST_PAUSE_S
     while True:
         try:
-            return duckdb.connect(str(path), read_only=read_only, config={"threads": 2})
+            return connect()
         except (duckdb.IOException, duckdb.ConnectionException, duckdb.BinderException) as error:
             problem = str(error)
         if not any(sign in problem for sign in _BUSY):

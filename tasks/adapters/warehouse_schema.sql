@@ -23,7 +23,8 @@ create table if not exists runs (
 );
 
 -- The cursors. `generation` grows with each commit; `read_offset`, `lines`, `crc`, `fingerprint` and `version` are those
--- of the last good read; `size`, `mtime_ns`, `inode` and `tried_version` those of the last attempt.
+-- of the last good read; `size`, `mtime_ns`, `inode` and `tried_version` those of the last attempt. Of a pruned
+-- file the rows are gone, but not the knowledge that it was read.
 create table if not exists session_files (
     processor text not null, path text not null, file bigint not null, username text not null,
     session_id text not null, generation bigint not null, version integer not null, tried_version integer not null,
@@ -33,6 +34,8 @@ create table if not exists session_files (
     quarantined_at timestamptz, committed_at timestamptz not null, token bigint not null,
     primary key (processor, path)
 );
+
+alter table session_files add column if not exists pruned_at timestamptz;
 
 create or replace macro stream_order(id) as
     split_part(id, '-', 1)::hugeint * 18446744073709551616 + coalesce(try_cast(split_part(id, '-', 2) as hugeint), 0);

@@ -90,7 +90,7 @@ select s.processor, s.path, s.file, s.username, s.session_id, s.generation + 1 a
     s.error,
     if(failed, $now + to_seconds(60 * power(5, least(coalesce(c.attempts, 0), 3))), null) as next_retry_at,
     if(failed and coalesce(c.attempts, 0) >= 4, $now, null) as quarantined_at,
-    $now as committed_at, $token as token
+    $now as committed_at, $token as token, if(s.anew and not failed, null, c.pruned_at) as pruned_at
 from accepted s left join session_files c using (processor, path)
 on conflict (processor, path) do update set
     file = excluded.file, username = excluded.username, session_id = excluded.session_id,
@@ -99,7 +99,7 @@ on conflict (processor, path) do update set
     lines = excluded.lines, crc = excluded.crc, fingerprint = excluded.fingerprint, bad_lines = excluded.bad_lines,
     bad_line_numbers = excluded.bad_line_numbers, attempts = excluded.attempts, error = excluded.error,
     next_retry_at = excluded.next_retry_at, quarantined_at = excluded.quarantined_at,
-    committed_at = excluded.committed_at, token = excluded.token;
+    committed_at = excluded.committed_at, token = excluded.token, pruned_at = excluded.pruned_at;
 
 -- name: settle
 drop table staged;

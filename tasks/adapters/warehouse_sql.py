@@ -21,3 +21,8 @@ def for_table(statement: str, table: str) -> str:
     """Return the statement with the placeholder `the_table` replaced by a quoted table name."""
     quoted = '"' + table.replace('"', '""') + '"'
     return statement.replace("the_table", quoted)
+
+
+def for_file(statement: str, path: Path) -> str:
+    """Return the statement with the placeholder `the_file` replaced by a quoted path."""
+    return statement.replace("the_file", "'" + str(path).replace("'", "''") + "'")

@@ -1,0 +1,139 @@
+"""How the session files stand: totals per user, files in trouble, what waits, and whether that is healthy."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+import msgspec
+
+from tasks.domain.batches import Work
+from tasks.domain.cursor import Position
+
+GRACE_CADENCES = 2
+STALE_GRACES = 4
+
+
+class UserTotals(msgspec.Struct, frozen=True, kw_only=True):
+    """What one processor has read of one user."""
+
+    processor: str
+    username: str
+    files: int
+    bytes: int
+    lines: int
+    bad_lines: int
+    failed: int
+    quarantined: int
+    committed_at: datetime
+
+
+class Trouble(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that a processor could not read, or that has bad lines (the first hundred are numbered)."""
+
+    processor: str
+    path: str
+    attempts: int
+    error: str | None
+    next_retry_at: datetime | None
+    quarantined_at: datetime | None
+    bad_lines: int
+    bad_line_numbers: tuple[int, ...]
+
+
+class Overview(msgspec.Struct, frozen=True, kw_only=True):
+    """What the cursors say."""
+
+    users: tuple[UserTotals, ...]
+    troubles: tuple[Trouble, ...]
+
+
+class Lag(msgspec.Struct, frozen=True, kw_only=True):
+    """What waits to be read: files and bytes, and the one that waits longest, since its last change."""
+
+    files: int
+    bytes: int
+    oldest: str | None = None
+    oldest_since: datetime | None = None
+
+
+class Level(StrEnum):
+    """How a processor does."""
+
+    OK = "ok"
+    INFO = "info"
+    DEGRADED = "degraded"
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """The level, and why."""
+
+    level: Level
+    reason: str = ""
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows of one table or view that the warehouse lacks, or has too much, against a rebuild from zero."""
+
+    processor: str
+    relation: str
+    missing: int
+    extra: int
+    example: str
+
+
+class Verification(msgspec.Struct, frozen=True, kw_only=True):
+    """What a rebuild compared; `pending` files have changed since they were read and are left to the next run."""
+
+    files: int
+    bytes: int
+    lines: int
+    pending: int
+    differences: tuple[Difference, ...]
+
+
+class Kept(msgspec.Struct, frozen=True, array_like=True):
+    """A cursor as it stands: the file, and where its good read ended."""
+
+    path: str
+    file: int
+    position: Position
+
+
+class Pruned(msgspec.Struct, frozen=True, kw_only=True):
+    """What was forgotten."""
+
+    files: int
+    rows: int
+    runs: int = 0
+
+
+def changed_at(work: Work) -> datetime:
+    """Return when the file was last changed."""
+    return datetime.fromtimestamp(work.seen.mtime_ns / 1e9, tz=UTC)
+
+
+def lag_of(works: Sequence[Work]) -> Lag:
+    """Return what waits; the works are oldest first."""
+    if not works:
+        return Lag(files=0, bytes=0)
+    return Lag(
+        files=len(works),
+        bytes=sum(work.new_bytes for work in works),
+        oldest=works[0].seen.path,
+        oldest_since=changed_at(works[0]),
+    )
+
+
+def health(waiting: Iterable[Work], *, cadence: timedelta, now: datetime) -> Health:
+    """Judge what waits: new files may wait for two cadences; one that waits four times as long is named, no more.
+
+    A quiet period is healthy, and a single old file that nobody reads must not look like a pipeline that stands still.
+    """
+    grace = cadence * GRACE_CADENCES
+    late = [work for work in waiting if now - changed_at(work) > grace]
+    stale = [work for work in late if now - changed_at(work) > grace * STALE_GRACES]
+    if len(late) > len(stale):
+        return Health(level=Level.DEGRADED, reason=f"{len(late)} files wait for longer than {grace}")
+    if stale:
+        return Health(level=Level.INFO, reason=f"{stale[0].seen.path} is unprocessed since {changed_at(stale[0])}")
+    return Health(level=Level.OK)
