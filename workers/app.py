@@ -26,7 +26,9 @@ class Escapement(Celery):
     """The Celery app with the settings it was made from and the services of this process."""
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__("escapement", set_as_current=True, include=["tasks.http_jobs", "tasks.sessions"])
+        super().__init__(
+            "escapement", set_as_current=True, include=["tasks.http_jobs", "tasks.sessions", "tasks.verification"]
+        )
         self.settings = settings
         self._services: tuple[int, Services] | None = None
 

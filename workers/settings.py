@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, HttpUrl, SecretStr, ValidationError,
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from tasks.domain.verification_questions import Style
 from tasks.errors import ConfigurationError
 
 YEAR_SECONDS = 366 * 24 * 3600
@@ -88,6 +89,18 @@ class Settings(BaseSettings):
         HttpUrl | None, Field(description="an http:// or https:// address that gets alerts, or leave it unset")
     ] = None
     alive_file: Annotated[Path | None, Field(description="a file to touch while alive, or leave it unset")] = None
+    verification_llm_url: Annotated[
+        HttpUrl | None,
+        Field(description="the whole http(s):// address that questions are posted to, or leave it unset"),
+    ] = None
+    verification_llm_model: Annotated[
+        str | None, Field(min_length=1, validate_default=True, description="a model's name; needed with the address")
+    ] = None
+    verification_llm_api_key: Annotated[
+        SecretStr | None,
+        Field(min_length=1, description="the endpoint's key (visible ASCII, no spaces), or leave it unset"),
+    ] = None
+    verification_llm_style: Annotated[Style, Field(description="openai or anthropic")] = Style.OPENAI
 
     @field_validator("redis_url")
     @classmethod
@@ -96,11 +109,18 @@ class Settings(BaseSettings):
             raise ValueError("it is no Redis address")
         return value
 
-    @field_validator("scheduler_api_token")
+    @field_validator("scheduler_api_token", "verification_llm_api_key")
     @classmethod
     def _fits_a_header(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not all("!" <= each <= "~" for each in value.get_secret_value()):
             raise ValueError("it holds a character that no HTTP header can carry")
+        return value
+
+    @field_validator("verification_llm_model")
+    @classmethod
+    def _named_with_its_address(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None and info.data.get("verification_llm_url") is not None:
+            raise ValueError("VERIFICATION_LLM_URL is set, and this is not")
         return value
 
     @field_validator("scheduler_tick_seconds")
@@ -160,7 +180,7 @@ def _problem(details: ErrorDetails) -> str:
 
 
 def _shown(name: str, value: Any) -> str:
-    secret = name.endswith(("token", "key", "alert_url")) or "@" in str(value)
+    secret = name.endswith(("token", "key", "alert_url", "llm_url")) or "@" in str(value)
     return "(hidden)" if secret else repr(value)
 
 
