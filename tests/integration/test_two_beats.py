@@ -3,9 +3,11 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
+from typing import Any, TypeVar
 
 import duckdb
 import pytest
@@ -14,6 +16,7 @@ import redis
 from tests.conftest import StartProcess
 
 SECONDS = 12
+T = TypeVar("T")
 
 
 class CountingApi(ThreadingHTTPServer):
@@ -67,7 +70,7 @@ def env(clean_env: dict[str, str], redis_url: str, api: CountingApi) -> dict[str
 
 
 def test_two_beats_and_two_workers_run_each_slot_once(
-    api: CountingApi, env: dict[str, str], redis_url: str, start_process: StartProcess
+    api: CountingApi, env: dict[str, str], redis_url: str, start_process: StartProcess, tmp_path: Path
 ) -> None:
     for number in (1, 2):
         start_process(f"beat{number}", "celery", "-A", "workers", "beat", "-n", f"beat{number}@%h", env=env)
@@ -81,28 +84,33 @@ def test_two_beats_and_two_workers_run_each_slot_once(
     assert {outcome for _, _, outcome in runs} <= {"ok", "skipped", "missed"}
     ok = {f"{job}/{key}" for job, key, outcome in runs if outcome == "ok"}
     assert ok <= set(api.keys)
-    assert_nothing_leaks("very-secret-token", env, redis_url)
+    assert "very-secret-token" not in everything_written(env, redis_url, tmp_path)
 
 
-def recorded(env: dict[str, str], *, at_least: int) -> list[tuple[str, str, str]]:
-    try:
-        with duckdb.connect(f"{env['DATA_DIR']}/warehouse.duckdb", read_only=True) as connection:
-            rows = connection.execute("select job, key, outcome from runs where job not like '%:%'").fetchall()
-    except duckdb.Error:
-        return []
+def recorded(env: dict[str, str], *, at_least: int) -> list[tuple[Any, ...]]:
+    rows = warehouse(env, "select job, key, outcome from runs where job not like '%:%'")
     return rows if len(rows) >= at_least else []
 
 
-def assert_nothing_leaks(secret: str, env: dict[str, str], redis_url: str) -> None:
+def everything_written(env: dict[str, str], redis_url: str, logs: Path) -> str:
+    """Return the ledger, the results, the runs and the log lines as one text."""
     with redis.Redis.from_url(redis_url, decode_responses=True) as client:
         ledger = json.dumps(client.xrange("escapement:ledger"))
         results = " ".join(client.get(key) or "" for key in client.keys("celery-task-meta-*"))
-    with duckdb.connect(f"{env['DATA_DIR']}/warehouse.duckdb", read_only=True) as connection:
-        runs = str(connection.execute("select * from runs").fetchall())
-    assert secret not in ledger + results + runs
+    runs = str(wait_until(lambda: warehouse(env, "select * from runs")))
+    return "\n".join([ledger, results, runs, *(log.read_text() for log in logs.glob("*.log"))])
 
 
-def wait_until(condition, seconds: float = 60):  # noqa: ANN001, ANN201
+def warehouse(env: dict[str, str], sql: str) -> list[tuple[Any, ...]]:
+    """Return what the warehouse answers, nothing while a commit is on."""
+    try:
+        with duckdb.connect(f"{env['DATA_DIR']}/warehouse.duckdb", read_only=True) as connection:
+            return connection.execute(sql).fetchall()
+    except duckdb.Error:
+        return []
+
+
+def wait_until(condition: Callable[[], T], seconds: float = 60) -> T:
     until = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < until, "it did not happen in time"

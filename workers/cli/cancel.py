@@ -38,7 +38,7 @@ def cancel(ctx: click.Context, job: str, slot: str) -> None:
 @click.command(cls=CeleryCommand)
 @click.argument("job")
 @click.argument("slot")
-@click.argument("outcome", type=click.Choice([Outcome.OK, Outcome.FAILED]))
+@click.argument("outcome", type=click.Choice([Outcome.OK.value, Outcome.FAILED.value]))
 @click.pass_context
 def resolve(ctx: click.Context, job: str, slot: str, outcome: str) -> None:
     """Say what became of a run whose outcome is unknown, because you know.
