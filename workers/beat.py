@@ -61,7 +61,7 @@ class SlotScheduler(Scheduler):
         try:
             seconds = self._tick(now)
             self._say_back()
-        except (RedisUnavailableError, OperationalError) as error:
+        except RedisUnavailableError as error:
             seconds = self._say_away(error)
         self._events.beat(self.node, interval=self._longest_sleep, fires=self.fires)
         self._answer_more()
@@ -99,9 +99,12 @@ class SlotScheduler(Scheduler):
             "window_end": slot_text(fire.window_end),
         }
         task, argument = _task_of(fire)
-        task.apply_async(
-            (argument,), task_id=launch.run_id, headers=headers, expires=fire.window_end, producer=self.producer
-        )
+        try:
+            task.apply_async(
+                (argument,), task_id=launch.run_id, headers=headers, expires=fire.window_end, producer=self.producer
+            )
+        except OperationalError as error:
+            raise RedisUnavailableError(f"the queue can't be reached: {error}") from error
         logger.info("%s: slot %s sent (%s)", launch.job, launch.key, launch.source)
 
     def _answer_more(self) -> None:
