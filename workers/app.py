@@ -16,6 +16,7 @@ from workers.versions import installed, refuse_known_bad
 
 QUEUES = ("http", "sessions", "warehouse")
 REDELIVERY_SECONDS = 60
+BROKER_SECONDS = 10
 RESULTS_KEPT_SECONDS = 3600
 SOFT_SHUTDOWN_SECONDS = 4.0
 
@@ -60,7 +61,12 @@ def make_app(settings: Settings) -> Escapement:
         worker_enable_soft_shutdown_on_idle=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        broker_transport_options={"visibility_timeout": REDELIVERY_SECONDS},
+        broker_transport_options={
+            "visibility_timeout": REDELIVERY_SECONDS,
+            "socket_timeout": BROKER_SECONDS,
+            "socket_connect_timeout": BROKER_SECONDS,
+            "socket_keepalive": True,
+        },
         timezone="UTC",
         beat_scheduler="workers.beat:SlotScheduler",
         beat_max_loop_interval=settings.scheduler_tick_seconds,
