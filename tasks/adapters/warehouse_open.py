@@ -64,7 +64,7 @@ def _patiently(path: Path, patience_s: float, connect: Callable[[], T]) -> T:
     while True:
         try:
             return connect()
-        except (duckdb.IOException, duckdb.ConnectionException, duckdb.BinderException) as error:
+        except duckdb.Error as error:
             problem = str(error)
         if not any(sign in problem for sign in _BUSY):
             raise EscapementError(f"the warehouse {path} can't be opened: {problem.splitlines()[0]}")

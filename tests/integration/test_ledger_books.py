@@ -19,10 +19,7 @@ from tasks.domain.outcomes import Outcome, Run, Source
 from tasks.domain.slots import slot_text
 from tasks.domain.streaks import Alert, Delivery, Event
 from tasks.errors import WarehouseBusyError
-from tasks.ports import Services
-from tests.fakes import FakeClock
-from workers.services import make_services
-from workers.settings import Settings
+from tests.ledger_services import LedgerServices
 from workers.upkeep import ENTRIES_KEPT, Drain, Prune
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -41,7 +38,7 @@ class SilentHook:
 class World:
     """The services of a warehouse worker, and runs that end."""
 
-    services: Services
+    services: LedgerServices
     client: "redis.Redis[str]"
     file: Path
 
@@ -71,13 +68,9 @@ def entry(outcome, *, minute, job, error="", finished=None, **more):
 
 @pytest.fixture
 def world(redis_url, tmp_path):
-    settings = Settings(redis_url=redis_url, data_dir=tmp_path, _env_file=None)
-    services = make_services(settings)
-    records = replace(services.records, hook=SilentHook())
+    file = tmp_path / "warehouse.duckdb"
     with redis.Redis.from_url(redis_url, decode_responses=True) as client:
-        yield World(
-            services=replace(services, clock=FakeClock(), records=records), client=client, file=settings.warehouse_file
-        )
+        yield World(LedgerServices(client=client, file=file, hook=SilentHook()), client, file)
 
 
 @pytest.fixture
@@ -191,7 +184,7 @@ def test_a_crash_between_a_run_and_its_streak_loses_no_alert(world):
 
 
 def test_without_a_hook_streaks_are_counted_and_no_alert_is_kept(world):
-    world.services = replace(world.services, records=replace(world.services.records, hook=None))
+    world.services = replace(world.services, hook=None)
     world.end("failed")
     world.drain()
     assert world.services.records.view.streak("ping").failures == 1
@@ -252,9 +245,10 @@ def test_the_stream_is_capped_but_never_loses_what_is_not_in_the_warehouse(world
         for minute in range(many):
             pipeline.xadd("escapement:ledger", entry("ok", minute=minute, job="ping"))
         pipeline.execute()
-    impatient = DuckWarehouse(world.file, {}, clock=world.services.clock.now, patience_s=0.2)
+    impatient = replace(world.services)
+    impatient.warehouse = DuckWarehouse(world.file, {}, clock=world.services.clock.now, patience_s=0.2)
     with pytest.raises(WarehouseBusyError):
-        Drain(replace(world.services, warehouse=impatient)).run()
+        Drain(impatient).run()
     assert world.client.xlen("escapement:ledger") == many
     holder.communicate()
     assert world.drain() == many
