@@ -139,62 +139,61 @@ def busiest_second(jobs: Mapping[str, Cadence], start: datetime, end: datetime) 
 def nearest_coprime(periods: Mapping[str, timedelta]) -> dict[str, timedelta]:
     """Suggest periods that are pairwise coprime and differ least in total from those given.
 
-    Each stays in the unit it is written in, minutes or seconds. The least change is exact up to a fixed amount of
-    work; beyond it, the rest of the group is completed one by one.
+    They are whole minutes when all given periods are, else whole seconds, else milliseconds. The least change is exact
+    up to a fixed amount of work; beyond it, the rest of the group is completed one by one.
     """
+    fitting = (unit for unit in (UNITS["m"], UNITS["s"]) if not any(period % unit for period in periods.values()))
+    unit = next(fitting, MILLISECOND)
     names = sorted(periods, key=lambda name: (periods[name], name))
-    values = dict(zip(names, _least_change([periods[name] for name in names]), strict=True))
+    values = dict(zip(names, _least_change([periods[name] for name in names], unit), strict=True))
     return {name: values[name] for name in periods}
 
 
-def _least_change(periods: Sequence[timedelta]) -> tuple[timedelta, ...]:
+def _least_change(periods: Sequence[timedelta], unit: timedelta) -> tuple[timedelta, ...]:
     """Extend the cheapest choice of steps first; the last step of a choice is still to be checked."""
-    queue: list[tuple[timedelta, tuple[int, ...], tuple[timedelta, ...]]] = []
+    queue: list[tuple[timedelta, tuple[int, ...]]] = [(_ZERO, (0,))]
     deepest: tuple[timedelta, ...] = ()
-    _offer(queue, periods, _ZERO, (0,), ())
     for _ in range(_MOST_GUESSES):
         if len(deepest) == len(periods):
             break
-        cost, steps, (*before, value) = heapq.heappop(queue)
-        period = periods[len(before)]
-        _offer(queue, periods, cost - abs(value - period), (*steps[:-1], steps[-1] + 1), before)
-        if _fits(value, before, period):
-            deepest = max(deepest, (*before, value), key=len)
-            _offer(queue, periods, cost, (*steps, 0), (*before, value))
-    return _completed(periods, deepest)
+        _, steps = heapq.heappop(queue)
+        choice = _choice(periods, steps, unit)
+        _offer(queue, periods, (*steps[:-1], steps[-1] + 1), unit)
+        if _fits(choice[-1], choice[:-1], unit):
+            deepest = max(deepest, choice, key=len)
+            _offer(queue, periods, (*steps, 0), unit)
+    return _completed(periods, deepest, unit)
 
 
 def _offer(
-    queue: list[tuple[timedelta, tuple[int, ...], tuple[timedelta, ...]]],
+    queue: list[tuple[timedelta, tuple[int, ...]]],
     periods: Sequence[timedelta],
-    cost_before: timedelta,
     steps: tuple[int, ...],
-    before: Sequence[timedelta],
+    unit: timedelta,
 ) -> None:
-    if len(before) < len(periods):
-        period = periods[len(before)]
-        value = _nearby(period, steps[-1])
-        heapq.heappush(queue, (cost_before + abs(value - period), steps, (*before, value)))
+    if len(steps) <= len(periods):
+        heapq.heappush(queue, (sum((step + 1) // 2 for step in steps) * unit, steps))
 
 
-def _completed(periods: Sequence[timedelta], values: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
+def _choice(periods: Sequence[timedelta], steps: tuple[int, ...], unit: timedelta) -> tuple[timedelta, ...]:
+    return tuple(_nearby(period, step, unit) for period, step in zip(periods, steps, strict=False))
+
+
+def _completed(periods: Sequence[timedelta], values: tuple[timedelta, ...], unit: timedelta) -> tuple[timedelta, ...]:
+    """Give each period that has no value yet its nearest one; it exists, because a large enough prime always fits."""
     for period in periods[len(values) :]:
-        nearby = (_nearby(period, step) for step in count())
-        values = (*values, next(value for value in nearby if _fits(value, values, period)))
+        nearby = (_nearby(period, step, unit) for step in count())
+        values = (*values, next(value for value in nearby if _fits(value, values, unit)))
     return values
 
 
-def _fits(value: timedelta, others: Sequence[timedelta], period: timedelta) -> bool:
-    return value > _written_unit(period) and all(are_coprime(value, other) for other in others)
+def _fits(value: timedelta, others: Sequence[timedelta], unit: timedelta) -> bool:
+    return value > unit and all(are_coprime(value, other) for other in others)
 
 
-def _nearby(period: timedelta, step: int) -> timedelta:
+def _nearby(period: timedelta, step: int, unit: timedelta) -> timedelta:
     """Give the period itself for step 0, then one unit more, one less, two more, and so on."""
-    return period + (-1 if step % 2 == 0 else 1) * ((step + 1) // 2) * _written_unit(period)
-
-
-def _written_unit(period: timedelta) -> timedelta:
-    return next(unit for unit in (UNITS["m"], UNITS["s"], MILLISECOND) if not period % unit)
+    return period + (-1 if step % 2 == 0 else 1) * ((step + 1) // 2) * unit
 
 
 def _pair(

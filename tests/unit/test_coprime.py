@@ -183,7 +183,14 @@ def test_the_nearest_coprime_values_change_as_little_as_possible(minutes, sugges
 
 
 def test_a_period_written_in_seconds_is_suggested_in_seconds():
-    assert nearest_coprime({"a": 90 * SECOND, "b": 120 * SECOND}) == {"a": 91 * SECOND, "b": 120 * SECOND}
+    assert nearest_coprime({"a": 90 * SECOND, "b": 120 * SECOND}) == {"a": 90 * SECOND, "b": 121 * SECOND}
+
+
+def test_a_minute_among_even_seconds_is_changed_by_seconds():
+    periods = {"a": 60 * SECOND, "b": 62 * SECOND, "c": 64 * SECOND, "d": 120 * SECOND}
+    suggested = nearest_coprime(periods)
+    assert all(are_coprime(a, b) for a, b in combinations(suggested.values(), 2))
+    assert sum((abs(suggested[name] - period) for name, period in periods.items()), timedelta(0)) == 3 * SECOND
 
 
 @given(st.lists(st.integers(1, 120), min_size=1, max_size=5), st.sampled_from([SECOND, MINUTE]))
