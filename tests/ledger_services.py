@@ -6,12 +6,13 @@ from pathlib import Path
 
 import redis
 
-from tasks.adapters.claims import RedisClaims, RedisLedger
+from tasks.adapters.claims import RedisClaims, RedisDispatches, RedisLedger
 from tasks.adapters.ledger_books import DuckBooks
 from tasks.adapters.ledger_hot import RedisHotSlots
 from tasks.adapters.ledger_reader import LedgerReader
 from tasks.adapters.ledger_schedules import RedisSchedules
 from tasks.adapters.warehouse import DuckWarehouse
+from tasks.domain.jobs import Job
 from tasks.ledger_ports import AlertHook, Records
 from tests.fakes import FakeClock
 
@@ -30,6 +31,8 @@ class LedgerServices:
 
     def __post_init__(self) -> None:
         self.claims = RedisClaims(self.client)
+        self.dispatches = RedisDispatches(self.client)
+        self.jobs: dict[str, Job] = {}
         self.ledger = RedisLedger(self.client)
         self.warehouse = DuckWarehouse(self.file, {}, clock=self.clock.now)
         self.records = Records(

@@ -41,8 +41,8 @@ def summary(found: Audit, *, jobs: int) -> str:
     """Say in one line how many slots were expected, recorded (by outcome), under way, and gone."""
     outcomes = ", ".join(f"{count} {outcome}" for outcome, count in sorted(found.outcomes.items()))
     return (
-        f"{instant_text(found.since)} to {instant_text(found.until)}, {jobs} jobs: {found.expected} slots expected, "
-        f"{found.recorded} recorded{f' ({outcomes})' if outcomes else ''}, {found.open} under way, "
+        f"{instant_text(found.since)} to {instant_text(found.until)}, {jobs} job{'' if jobs == 1 else 's'}: "
+        f"{found.expected} slots expected, {found.recorded} recorded{f' ({outcomes})' if outcomes else ''}, {found.open} under way, "
         f"{len(found.vanished)} vanished."
     )
 
