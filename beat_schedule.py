@@ -1,15 +1,21 @@
-"""WHEN: the typed table of jobs, made from the settings."""
+"""WHEN: the typed table of jobs, made from the settings.
 
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+A new HTTP job is one more line in BUILT_IN; the variables that set its schedule and phase follow from its name.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Protocol
 
-from tasks.domain.cadence import Cadence, Interval
+from tasks.domain.cadence import Cadence, CadenceError, Interval
 from tasks.domain.cadence_text import parse_cadence
-from tasks.domain.coprime import assign_phases
+from tasks.domain.drafts import Draft, Settled, settle
 from tasks.domain.jobs import Action, HttpCall, Job, Method, ProcessSessions
+from tasks.errors import ConfigurationError
 
 PIPELINE = "pipeline"
+COUNTS_FROM_START = "counts from each start of a beat; write `at 2026-12-01T09:00` for one instant"
 
 
 class ScheduleSettings(Protocol):
@@ -22,8 +28,6 @@ class ScheduleSettings(Protocol):
     @property
     def scheduler_script_run_interval(self) -> int: ...
     @property
-    def scheduler_marketplaces_schedule(self) -> str: ...
-    @property
     def scheduler_session_collector_interval(self) -> int: ...
     @property
     def scheduler_usage_processor_interval(self) -> int: ...
@@ -31,59 +35,139 @@ class ScheduleSettings(Protocol):
     def scheduler_verification_detector_interval(self) -> int: ...
     @property
     def scheduler_corporate_memory_interval(self) -> int: ...
+    @property
+    def scheduler_timezone(self) -> str: ...
+    @property
+    def started_at(self) -> datetime: ...
+    @property
+    def own_jobs(self) -> Sequence[Draft]: ...
+
+    def schedule_of(self, variable: str) -> str | None:
+        """Return the cadence in words that overrides a job's interval."""
+        ...
+
+    def phase_of(self, variable: str) -> timedelta | None:
+        """Return the phase that is set by hand."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuiltIn:
+    """A job that comes with Escapement: due every `seconds` of the settings, or by the words of `schedule`."""
+
+    name: str
+    action: Action
+    seconds: Callable[[ScheduleSettings], int] | None = None
+    schedule: str | None = None
+    group: str = ""
+
+    @property
+    def variable(self) -> str:
+        """What the names of its variables begin with, such as `SCHEDULER_HEALTH_CHECK`."""
+        return f"scheduler_{self.name}".translate(str.maketrans("-:", "__")).upper()
+
+
+def _call(method: Method, path: str, timeout: float) -> HttpCall:
+    return HttpCall(method=method, url=path, timeout=timeout)
+
+
+BUILT_IN = (
+    BuiltIn(
+        name="data-refresh",
+        action=_call(Method.POST, "/api/sync/trigger", 120),
+        seconds=lambda settings: settings.scheduler_data_refresh_interval,
+    ),
+    BuiltIn(
+        name="health-check",
+        action=_call(Method.GET, "/api/health", 30),
+        seconds=lambda settings: settings.scheduler_health_check_interval,
+    ),
+    BuiltIn(
+        name="script-runner",
+        action=_call(Method.POST, "/api/scripts/run-due", 600),
+        seconds=lambda settings: settings.scheduler_script_run_interval,
+    ),
+    BuiltIn(
+        name="marketplaces",
+        action=_call(Method.POST, "/api/marketplaces/sync-all", 900),
+        schedule="daily 03:00",
+    ),
+    BuiltIn(
+        name="session-collector",
+        action=_call(Method.POST, "/api/admin/run-session-collector", 300),
+        seconds=lambda settings: settings.scheduler_session_collector_interval,
+        group=PIPELINE,
+    ),
+    BuiltIn(
+        name="session-processor:usage",
+        action=ProcessSessions(processor="usage"),
+        seconds=lambda settings: settings.scheduler_usage_processor_interval,
+        group=PIPELINE,
+    ),
+    BuiltIn(
+        name="session-processor:verification",
+        action=ProcessSessions(processor="verification"),
+        seconds=lambda settings: settings.scheduler_verification_detector_interval,
+        group=PIPELINE,
+    ),
+    BuiltIn(
+        name="corporate-memory",
+        action=_call(Method.POST, "/api/admin/run-corporate-memory", 900),
+        seconds=lambda settings: settings.scheduler_corporate_memory_interval,
+        group=PIPELINE,
+    ),
+)
 
 
 def job_table(settings: ScheduleSettings) -> dict[str, Job]:
-    """Return every job by its name.
+    """Return every job by its name: those of BUILT_IN, then those of the jobs file.
 
-    The pipeline group gets the phases that keep its jobs as far apart as their cadences allow. Raises CadenceError for
-    a cadence that can't be used.
+    The intervals of a group get the phases that keep them as far apart as they allow. Raises ConfigurationError with
+    one line for each job that can't be used.
     """
-    jobs = (*_single_jobs(settings), *_pipeline_jobs(settings))
-    return {job.name: job for job in jobs}
+    settled = settled_jobs(settings)
+    if settled.problems:
+        raise ConfigurationError("\n".join(settled.problems))
+    return settled.jobs
 
 
-def _single_jobs(settings: ScheduleSettings) -> tuple[Job, ...]:
-    marketplaces = parse_cadence(settings.scheduler_marketplaces_schedule, now=datetime.now(UTC))
-    return (
-        _http("data-refresh", _every(settings.scheduler_data_refresh_interval), Method.POST, "/api/sync/trigger", 120),
-        _http("health-check", _every(settings.scheduler_health_check_interval), Method.GET, "/api/health", 30),
-        _http(
-            "script-runner", _every(settings.scheduler_script_run_interval), Method.POST, "/api/scripts/run-due", 600
-        ),
-        _http("marketplaces", marketplaces, Method.POST, "/api/marketplaces/sync-all", 900),
+def settled_jobs(settings: ScheduleSettings) -> Settled:
+    """Return the jobs that can be used, and what is wrong with the others."""
+    drafts, problems = [], []
+    for built_in in BUILT_IN:
+        try:
+            drafts.append(_draft(built_in, settings))
+        except CadenceError as error:
+            problems.append(f"{built_in.variable}_SCHEDULE: {error}")
+    settled = settle([*drafts, *settings.own_jobs])
+    return Settled(jobs=settled.jobs, problems=(*problems, *settled.problems))
+
+
+def remarks(settings: ScheduleSettings) -> list[str]:
+    """Return what whoever starts beat should know about single jobs."""
+    drafts = [*(_draft(built_in, settings) for built_in in BUILT_IN), *settings.own_jobs]
+    return [f"{draft.job.name}: {draft.remark}" for draft in drafts if draft.remark]
+
+
+def counted_from_start(schedule: str) -> str:
+    """Return the remark about a schedule such as `in 30m`, empty for all others."""
+    return f"{schedule} {COUNTS_FROM_START}" if schedule.lower().split()[:1] == ["in"] else ""
+
+
+def _draft(built_in: BuiltIn, settings: ScheduleSettings) -> Draft:
+    phase = settings.phase_of(built_in.variable)
+    schedule = settings.schedule_of(built_in.variable)
+    cadence = _cadence(built_in, schedule, settings)
+    return Draft(
+        job=Job(name=built_in.name, cadence=cadence, action=built_in.action, group=built_in.group),
+        phase=phase,
+        place="" if phase is None else f"{built_in.variable}_PHASE={phase.total_seconds():g}",
+        remark=counted_from_start(schedule or ""),
     )
 
 
-def _pipeline_jobs(settings: ScheduleSettings) -> tuple[Job, ...]:
-    cadences = _apart(
-        {
-            "session-collector": settings.scheduler_session_collector_interval,
-            "session-processor:usage": settings.scheduler_usage_processor_interval,
-            "session-processor:verification": settings.scheduler_verification_detector_interval,
-            "corporate-memory": settings.scheduler_corporate_memory_interval,
-        }
-    )
-    actions: dict[str, Action] = {
-        "session-collector": HttpCall(method=Method.POST, url="/api/admin/run-session-collector", timeout=300),
-        "session-processor:usage": ProcessSessions(processor="usage"),
-        "session-processor:verification": ProcessSessions(processor="verification"),
-        "corporate-memory": HttpCall(method=Method.POST, url="/api/admin/run-corporate-memory", timeout=900),
-    }
-    return tuple(
-        Job(name=name, cadence=cadences[name], action=action, group=PIPELINE) for name, action in actions.items()
-    )
-
-
-def _apart(seconds: Mapping[str, int]) -> dict[str, Cadence]:
-    periods = {name: timedelta(seconds=each) for name, each in seconds.items()}
-    phases = assign_phases(periods)
-    return {name: Interval(every=period, phase=phases[name]) for name, period in periods.items()}
-
-
-def _every(seconds: int) -> Cadence:
-    return Interval(every=timedelta(seconds=seconds))
-
-
-def _http(name: str, cadence: Cadence, method: Method, path: str, timeout: float) -> Job:
-    return Job(name=name, cadence=cadence, action=HttpCall(method=method, url=path, timeout=timeout))
+def _cadence(built_in: BuiltIn, schedule: str | None, settings: ScheduleSettings) -> Cadence:
+    if schedule is None and built_in.seconds is not None:
+        return Interval(every=timedelta(seconds=built_in.seconds(settings)))
+    words = schedule or built_in.schedule or ""
+    return parse_cadence(words, timezone=settings.scheduler_timezone, now=settings.started_at)

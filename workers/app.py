@@ -79,3 +79,4 @@ def make_app(settings: Settings) -> Escapement:
 refuse_known_bad(installed())
 app = make_app(load_settings())
 import_module("workers.signals")
+import_module("workers.start_checks")

@@ -12,13 +12,13 @@ from functools import partial
 from pathlib import Path
 from threading import Thread
 
-from beat_schedule import job_table
 from tasks.domain.cadence import CadenceError
 from tasks.errors import EscapementError, RedisUnavailableError
 from workers import embedded
 from workers.preflight import own_folder, refuse_taken_port
 from workers.processes import child_environment, node_names, page_address, procfile_commands
 from workers.readiness import wait_for_nodes
+from workers.schedule_notes import notes_for_beat
 from workers.settings import Settings, load_settings
 from workers.supervisor import Supervisor
 from workers.undertaker import Undertaker
@@ -65,7 +65,7 @@ def run(settings: Settings, extras: Extras) -> int:
     anything is started.
     """
     began = time.monotonic()
-    job_table(settings)
+    notes_for_beat(settings)
     with own_folder(settings.data_dir) as lock:
         refuse_taken_port("FLOWER_PORT", settings.flower_address, settings.flower_port)
         for variable, port in extras.ports.items():

@@ -70,7 +70,12 @@ def make_services(settings: Settings) -> Services:
         ledger=RedisLedger(redis),
         records=_records(settings, redis),
         watchdog=LeaseWatchdog(claims),
-        web=HttpxWeb(api_url=str(settings.api_url), token=settings.token, connections=settings.http_concurrency),
+        web=HttpxWeb(
+            api_url=str(settings.api_url),
+            token=settings.token,
+            secrets=settings.jobs_file.secrets,
+            connections=settings.http_concurrency,
+        ),
         jobs=job_table(settings),
         processors=processors,
         session_files=FolderOfSessions(settings.session_data_dir),

@@ -2,18 +2,24 @@
 
 import os
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from pydantic import AfterValidator, Field, HttpUrl, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from beat_schedule import BUILT_IN, settled_jobs
+from tasks.domain.coprime_advice import Coprime
+from tasks.domain.drafts import Draft
 from tasks.domain.verification_questions import Style
 from tasks.errors import ConfigurationError
+from workers.jobs_file import FileTerms, JobsFile, read_jobs_file
+from workers.jobs_file_entry import EntryTerms
+from workers.schedule_overrides import YEAR_SECONDS, ScheduleOverrides
+from workers.settings_problems import field_problems, stand_ins, tick_problems, unknown_variables
 
-YEAR_SECONDS = 366 * 24 * 3600
 SECONDS_ACCEPTED = f"a whole number of seconds from 1 to {YEAR_SECONDS}"
 PORT_ACCEPTED = "a free port, 1 to 65535"
 COUNT_ACCEPTED = "a whole number from 1 to 512"
@@ -33,13 +39,11 @@ def _not_empty(path: Path) -> Path:
 Folder = Annotated[Path, AfterValidator(_not_empty), Field(description="a folder, absolute or below the current one")]
 
 
-class Settings(BaseSettings):
+class Settings(ScheduleOverrides):
     """Everything a deployment can choose; field names in capitals are the variables.
 
     Unset means the default. Raises ValidationError from pydantic; `load_settings` turns it into ConfigurationError.
     """
-
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=False, hide_input_in_errors=True)
 
     redis_url: Annotated[
         str | None, Field(description="redis://host:port/db, rediss://… or redis+socket:///path; unset = embedded")
@@ -60,9 +64,6 @@ class Settings(BaseSettings):
     scheduler_data_refresh_interval: Seconds = 900
     scheduler_health_check_interval: Seconds = 300
     scheduler_script_run_interval: Seconds = 60
-    scheduler_marketplaces_schedule: Annotated[
-        str, Field(min_length=1, description="a cadence such as `daily 03:00` (UTC) or `every 6h`")
-    ] = "daily 03:00"
     scheduler_session_collector_interval: Seconds = 660
     scheduler_usage_processor_interval: Seconds = 780
     scheduler_verification_detector_interval: Seconds = 900
@@ -70,6 +71,10 @@ class Settings(BaseSettings):
     scheduler_tick_seconds: Annotated[
         int, Field(gt=0, description="a whole number of seconds, at most the smallest cadence")
     ] = 5
+    scheduler_jobs_file: Annotated[
+        Annotated[Path, AfterValidator(_not_empty)] | None, Field(description="a TOML file of jobs, or leave it unset")
+    ] = None
+    scheduler_coprime: Annotated[Coprime, Field(description=", ".join(Coprime))] = Coprime.WARN
 
     session_processor_max_seconds: Annotated[
         int | None, Field(gt=0, description="whole seconds that one run may start batches for, or leave it unset")
@@ -123,15 +128,6 @@ class Settings(BaseSettings):
             raise ValueError("VERIFICATION_LLM_URL is set, and this is not")
         return value
 
-    @field_validator("scheduler_tick_seconds")
-    @classmethod
-    def _at_most_the_smallest_cadence(cls, value: int, info: ValidationInfo) -> int:
-        cadences = {name: each for name, each in info.data.items() if name.endswith("_interval")}
-        smallest = min(cadences, key=lambda name: cadences[name], default=None)
-        if smallest is not None and value > cadences[smallest]:
-            raise ValueError(f"it is longer than {smallest.upper()}={cadences[smallest]}")
-        return value
-
     @property
     def warehouse_file(self) -> Path:
         """The DuckDB file."""
@@ -147,41 +143,66 @@ class Settings(BaseSettings):
         """How long runs are kept after they ended."""
         return timedelta(days=self.ledger_retention_days)
 
+    @cached_property
+    def jobs_file(self) -> JobsFile:
+        """The jobs of the jobs file, read once."""
+        if self.scheduler_jobs_file is None:
+            return JobsFile()
+        entries = EntryTerms(timezone=self.scheduler_timezone, now=self.started_at, variables=_variables(_env_file()))
+        taken = frozenset(job.name for job in BUILT_IN)
+        return read_jobs_file(self.scheduler_jobs_file, FileTerms(entries=entries, taken=taken))
+
+    @property
+    def own_jobs(self) -> tuple[Draft, ...]:
+        """The jobs of the jobs file that can be used."""
+        return self.jobs_file.drafts
+
     @classmethod
-    def read(cls, env_file: str | None) -> Self:
-        """Read the environment, then `env_file` for what the environment leaves unset."""
-        return cls(_env_file=env_file)
+    def read(cls, env_file: str | None, **fixed: Any) -> Self:
+        """Read the environment, then `env_file` for what the environment leaves unset; `fixed` comes first."""
+        return cls(_env_file=env_file, **fixed)
 
 
 def load_settings() -> Settings:
-    """Return the settings of this process.
+    """Return the settings of this process, checked down to the last job.
 
     The file named by `ESCAPEMENT_ENV_FILE` (default `.env`; empty = none) supplies what the environment leaves unset.
-    Raises ConfigurationError with one line for each bad variable.
+    Raises ConfigurationError with one line for each variable and each job that can't be used.
     """
-    env_file = os.environ.get("ESCAPEMENT_ENV_FILE", ".env") or None
+    env_file = _env_file()
+    problems = unknown_variables(_variables(env_file), Settings)
     try:
-        return Settings.read(env_file)
+        settings = Settings.read(env_file)
     except ValidationError as error:
-        raise ConfigurationError(_all_problems(error, env_file)) from None
+        problems += field_problems(error, Settings)
+        settings = Settings.read(env_file, **stand_ins(error, Settings))
+    problems += [*settings.jobs_file.problems, *_table_problems(settings)]
+    if problems:
+        source = f"environment or {env_file}" if env_file else "environment"
+        lines = [f"  {problem}" for problem in problems]
+        raise ConfigurationError("\n".join([f"{len(lines)} setting(s) can't be used ({source}):", *lines]))
+    return settings
 
 
-def _all_problems(error: ValidationError, env_file: str | None) -> str:
-    lines = [_problem(each) for each in error.errors() if each["type"] != "default_factory_not_called"]
-    source = f"environment or {env_file}" if env_file else "environment"
-    return "\n".join([f"{len(lines)} setting(s) can't be used ({source}):", *lines])
+def _table_problems(settings: Settings) -> list[str]:
+    settled = settled_jobs(settings)
+    return [*settled.problems, *tick_problems(settings.scheduler_tick_seconds, settled.jobs)]
 
 
-def _problem(details: ErrorDetails) -> str:
-    name = str(details["loc"][0])
-    accepted = Settings.model_fields[name].description
-    because = "" if details["type"] != "value_error" else f": {details['ctx']['error']}"
-    return f"  {name.upper()}={_shown(name, details['input'])}{because}; accepted: {accepted}"
+def _env_file() -> str | None:
+    """Return the file that supplies what the environment leaves unset; one that is named has to be there."""
+    named = os.environ.get("ESCAPEMENT_ENV_FILE")
+    if named and not Path(named).is_file():
+        raise ConfigurationError(f"ESCAPEMENT_ENV_FILE={named!r} can't be used: there is no such file")
+    return ".env" if named is None else named or None
 
 
-def _shown(name: str, value: Any) -> str:
-    secret = name.endswith(("token", "key", "alert_url", "llm_url")) or "@" in str(value)
-    return "(hidden)" if secret else repr(value)
+def _variables(env_file: str | None) -> dict[str, str]:
+    try:
+        filed = dotenv_values(env_file) if env_file else {}
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{env_file} can't be used: it is no UTF-8 text") from None
+    return {name: value for name, value in filed.items() if value is not None} | dict(os.environ)
 
 
 def _has_usable_port(address: str) -> bool:

@@ -1,6 +1,7 @@
 """A job: a named unit of scheduled work, and the choices that go with it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
@@ -21,9 +22,18 @@ class Method(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class HttpCall:
-    """One HTTP request: `url` is absolute, or a path below `API_URL`; `timeout` in seconds.
+class Body:
+    """What a request carries, and the `Content-Type` that says how to read it."""
 
+    content: str
+    content_type: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HttpCall:
+    """One HTTP request: `url` is absolute, or a path below `API_URL` that begins with a slash; `timeout` in seconds.
+
+    `headers` maps names of headers to names of the environment variables that hold their values, never to the values.
     `honours_key` says that the server does nothing twice for one `Idempotency-Key`: then a call whose answer was lost
     may be sent again.
     """
@@ -31,6 +41,8 @@ class HttpCall:
     method: Method
     url: str
     timeout: float
+    body: Body | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, hash=False)
     honours_key: bool = False
 
     @property
