@@ -17,6 +17,7 @@ SAME_RATIO = 0.82
 RELATED_RATIO = 0.65
 SHARED_ENTITIES = 2
 MOST_NEIGHBOURS = 20
+MOST_CANDIDATES = 200
 
 
 class Knowledge(msgspec.Struct, frozen=True, array_like=True):
@@ -63,39 +64,31 @@ def knowledge_of(kind: Kind, title: str, content: str, domain: str, entities: It
 def match(new: Knowledge, known: Sequence[Knowledge]) -> Knowledge | None:
     """Return the knowledge that `new` is one more piece of evidence for, the most similar first; None if it is new.
 
-    The same words always are; similar ones only when neither is a correction.
+    The same words always are; similar ones only when neither is a correction. Letters are compared with the
+    MOST_CANDIDATES that share the most words: with all of a large domain it would take too long.
     """
     same = next((each for each in known if each.id == new.id), None)
     if same is not None or new.kind is Kind.CORRECTION:
         return same
     others = [each for each in known if each.kind is not Kind.CORRECTION and each.domain == new.domain]
-    ratios = [(similarity(new, each), each) for each in others]
-    similar = [(ratio, each) for ratio, each in ratios if ratio >= _threshold(new, each)]
-    return max(similar, key=lambda found: (found[0], found[1].id))[1] if similar else None
+    nearest = sorted(others, key=lambda each: (-_common_words(new, each), each.id))[:MOST_CANDIDATES]
+    ratios = [(similarity(new, each, _threshold(new, each)), each) for each in nearest]
+    ratio, best = max(ratios, key=lambda found: (found[0], found[1].id), default=(0.0, new))
+    return best if ratio else None
 
 
 def neighbours(new: Knowledge, known: Sequence[Knowledge]) -> tuple[Knowledge, ...]:
     """Return what else is known in the domain, at most MOST_NEIGHBOURS, what it shares most with first."""
     others = [each for each in known if each.id != new.id and each.domain == new.domain]
-    others.sort(key=lambda each: (-len(_shared(new, each)), -_upper_bound(new, each), each.id))
+    others.sort(key=lambda each: (-len(_shared(new, each)), -_common_words(new, each), each.id))
     return tuple(others[:MOST_NEIGHBOURS])
 
 
-def similarity(one: Knowledge, other: Knowledge) -> float:
-    """Return difflib's ratio of two contents, the same both ways; 0 when it can't reach RELATED_RATIO."""
-    if _upper_bound(one, other) < RELATED_RATIO:
-        return 0.0
-    return _matcher(one, other).ratio()
-
-
-def _upper_bound(one: Knowledge, other: Knowledge) -> float:
-    matcher = _matcher(one, other)
-    return min(matcher.real_quick_ratio(), matcher.quick_ratio())
-
-
-def _matcher(one: Knowledge, other: Knowledge) -> "SequenceMatcher[str]":
-    first, second = sorted((_words(one.content), _words(other.content)))
-    return SequenceMatcher(None, first, second, autojunk=False)
+def similarity(new: Knowledge, old: Knowledge, threshold: float = 0.0) -> float:
+    """Return difflib's ratio of two contents, or 0 when it does not reach the threshold."""
+    matcher = SequenceMatcher(None, _words(old.content), _words(new.content), autojunk=False)
+    bounds = (matcher.real_quick_ratio, matcher.quick_ratio, matcher.ratio)
+    return matcher.ratio() if all(bound() >= threshold for bound in bounds) else 0.0
 
 
 def _threshold(one: Knowledge, other: Knowledge) -> float:
@@ -104,6 +97,10 @@ def _threshold(one: Knowledge, other: Knowledge) -> float:
 
 def _shared(one: Knowledge, other: Knowledge) -> set[str]:
     return {each.casefold() for each in one.entities} & {each.casefold() for each in other.entities}
+
+
+def _common_words(one: Knowledge, other: Knowledge) -> int:
+    return len(set(_words(one.content).split()) & set(_words(other.content).split()))
 
 
 def _words(text: str) -> str:
