@@ -90,7 +90,7 @@ def decide(
     ``last``, the clock was set back, and nothing is due again.
     """
     floor = _known_since(cadence, now, punctual) if last is None else last
-    newest = cadence.latest_at_or_before(now, floor=floor) if now > floor else None
+    newest = cadence.latest_at_or_before(now, floor=floor)
     if newest is None:
         return Due(run=None, missed=Missed(cadence=cadence, after=floor, until=floor))
     in_time = now - newest <= max(punctual, grace(cadence, newest, catch_up))

@@ -83,8 +83,9 @@ def test_a_window_of_a_day_runs_a_morning_job_in_the_evening():
     assert decide(DAILY, NOON - HOUR, NOON + 9 * HOUR).run is None
 
 
-def test_a_clock_set_back_repeats_nothing():
-    due = decide(QUARTERLY, NOON, NOON - 3 * HOUR)
+@pytest.mark.parametrize("cadence", [QUARTERLY, DAILY, Cron(expression="*/5 * * * *"), Once(at=NOON)])
+def test_a_clock_set_back_repeats_nothing(cadence):
+    due = decide(cadence, NOON, NOON - 25 * HOUR)
     assert due.run is None
     assert not due.missed
 
