@@ -40,11 +40,17 @@ def audit(ctx: click.Context, since: str) -> None:
 def summary(found: Audit, *, jobs: int) -> str:
     """Say in one line how many slots were expected, recorded (by outcome), under way, and gone."""
     outcomes = ", ".join(f"{count} {outcome}" for outcome, count in sorted(found.outcomes.items()))
+    when = f"{instant_text(found.since)} to {instant_text(found.until)}"
+    recorded = f"{found.recorded} recorded" + (f" ({outcomes})" if outcomes else "")
+    gone = len(found.vanished)
     return (
-        f"{instant_text(found.since)} to {instant_text(found.until)}, {jobs} job{'' if jobs == 1 else 's'}: "
-        f"{found.expected} slots expected, {found.recorded} recorded{f' ({outcomes})' if outcomes else ''}, {found.open} under way, "
-        f"{len(found.vanished)} vanished."
+        f"{when}, {_counted(jobs, 'job')}: {_counted(found.expected, 'slot')} expected, {recorded}, "
+        f"{found.open} under way, {gone} vanished."
     )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _print_vanished(found: Audit) -> None:

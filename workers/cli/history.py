@@ -1,7 +1,7 @@
 """`celery -A workers history [JOB]`: what became of the newest slots."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import click
 import msgspec
@@ -14,6 +14,7 @@ from tasks.domain.history import DEFAULT_MOST, Wanted, time_of
 from tasks.domain.outcomes import Outcome, Run
 from tasks.domain.schedules import periods_of
 from tasks.domain.wording import instant_text, seconds_text
+from tasks.ledger_ports import LedgerView
 from workers.cli.ledger import ask_as_much_as_there_is, check_job, explained_errors, moment_of, plain
 
 COLOURS = {
@@ -46,14 +47,18 @@ def history(  # noqa: PLR0913 - click hands over each option by its name
     start = None if since is None else moment_of(since, services.clock.now(), "--since").start
     wanted = Wanted(job=job, since=start, outcome=None if outcome is None else Outcome(outcome), most=limit)
     with explained_errors():
-        runs = ask_as_much_as_there_is(services.records.view, lambda view: view.runs(wanted))
-        if job is not None and not runs:
-            changes = ask_as_much_as_there_is(services.records.view, lambda view: view.schedule_changes())
-            check_job(job, {*services.jobs, *periods_of(changes)})
+        runs = ask_as_much_as_there_is(services.records.view, lambda view: _runs(view, wanted, services.jobs))
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(runs), indent=2))
     else:
         print_runs(runs)
+
+
+def _runs(view: LedgerView, wanted: Wanted, jobs: Iterable[str]) -> Sequence[Run]:
+    runs = view.runs(wanted)
+    if wanted.job is not None and not runs:
+        check_job(wanted.job, {*jobs, *periods_of(view.schedule_changes())})
+    return runs
 
 
 def print_runs(runs: Sequence[Run]) -> None:

@@ -58,8 +58,8 @@ def check_job(job: str, names: Iterable[str]) -> None:
     if job in known:
         return
     near = get_close_matches(job, known, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ";"
-    raise click.BadParameter(f"no job is named {job!r}{hint} There are: {', '.join(known)}", param_hint="JOB")
+    hint = f"; did you mean {near[0]}? There" if near else "; there"
+    raise click.BadParameter(f"no job is named {job!r}{hint} are: {', '.join(known)}", param_hint="JOB")
 
 
 def plain(value: object) -> Text:
