@@ -94,7 +94,7 @@ class Dispatches(Protocol):
         ...
 
     def newest(self) -> Mapping[str, datetime]:
-        """Return the newest slot of each job that was ever dispatched or missed."""
+        """Return the newest slot of each job that was ever sent or missed."""
         ...
 
 

@@ -165,6 +165,7 @@ class MemoryClaims:
 
     def sent(self, launches: Sequence[Launch], *, beat: str) -> None:
         for launch in launches:
+            self._note_newest(launch)
             slot = self.slots[launch.identity]
             if slot.state == "dispatched" and slot.beat == beat:
                 slot.state = "sent"
@@ -197,7 +198,6 @@ class MemoryClaims:
             self._close(launch, Outcome.MISSED)
             return Dispatch.LOST
         self.slots[launch.identity] = Slot(launch=launch, state="dispatched", at=now, beat=beat, window_end=window_end)
-        self._note_newest(launch)
         return Dispatch.YOURS
 
     def _lost(self, slot: datetime | None) -> bool:

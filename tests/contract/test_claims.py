@@ -327,10 +327,16 @@ def test_a_slot_of_downtime_is_missed_once_and_only_if_nobody_ran_it(world: Worl
     assert world.outcomes() == [(idle.key, Outcome.MISSED)]
 
 
+def test_a_slot_that_was_marked_but_not_sent_is_left_to_the_next_beat(world: World) -> None:
+    world.dispatches.dispatch([(world.launch(), world.now() + timedelta(seconds=300))], beat="one")
+    assert world.dispatches.newest() == {}
+
+
 def test_the_newest_slot_of_each_job_is_remembered(world: World) -> None:
     early, late = world.launch(after=60), world.launch(after=120)
     window_end = world.now() + timedelta(seconds=300)
     world.dispatches.dispatch([(late, window_end), (early, window_end)], beat="one")
+    world.dispatches.sent([late, early], beat="one")
     newest = world.dispatches.newest()["ping"]
     assert late.slot is not None
     assert abs(newest - late.slot) < timedelta(milliseconds=1)

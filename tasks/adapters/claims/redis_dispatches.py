@@ -21,16 +21,16 @@ class RedisDispatches:
         self._scripts = Scripts(redis, NAMES, prefix=prefix, keep=keep)
 
     def dispatch(self, launches: Sequence[tuple[Launch, datetime]], *, beat: str) -> list[Dispatch]:
-        takeover_ms, newest = TAKEOVER // timedelta(milliseconds=1), self._scripts.key("newest")
-        fixed = (beat, takeover_ms, self._scripts.keep_ms)
+        fixed = (beat, TAKEOVER // timedelta(milliseconds=1), self._scripts.keep_ms)
         calls = [
-            (each.identity, *fixed, milliseconds(each.slot), milliseconds(window_end), stub(each), newest)
+            (each.identity, *fixed, milliseconds(each.slot), milliseconds(window_end), stub(each))
             for each, window_end in launches
         ]
         return [Dispatch(reply) for reply in self._scripts.run_many("dispatch", calls)]
 
     def sent(self, launches: Sequence[Launch], *, beat: str) -> None:
-        self._scripts.run_many("sent", [(each.identity, beat) for each in launches])
+        newest = self._scripts.key("newest")
+        self._scripts.run_many("sent", [(each.identity, beat, milliseconds(each.slot), newest) for each in launches])
 
     def miss(self, launches: Sequence[Launch], error: str) -> int:
         keep_ms, newest = self._scripts.keep_ms, self._scripts.key("newest")
