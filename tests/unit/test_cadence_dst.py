@@ -104,13 +104,13 @@ def test_around_every_change_of_the_clocks_slots_are_those_of_the_walk(zone):
 def test_looking_back_finds_the_slot_that_looking_ahead_found(zone):
     for pattern in PATTERNS:
         cadence = parse_cadence(pattern.text, timezone=zone, now=START)
-        for moved in transitions(zone)[::4]:
+        for moved in transitions(zone)[::8]:
             slots = list(cadence.slots_between(moved - AROUND, moved + AROUND))
             for slot, following in pairwise(slots):
                 assert cadence.latest_at_or_before(following - MINUTE / 60, floor=START) == slot
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.sampled_from(ZONES), st.sampled_from(PATTERNS), st.integers(0, (END - START) // timedelta(seconds=1)))
 def test_from_any_second_of_ten_years_the_next_slots_are_those_of_the_walk(zone, pattern, second):
     instant = START + timedelta(seconds=second)
