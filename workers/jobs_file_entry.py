@@ -83,6 +83,9 @@ class Entry(BaseModel):
     honours_key: Annotated[
         bool, Field(description="true when the server does nothing twice for one Idempotency-Key")
     ] = False
+    expect_body: Annotated[
+        bool, Field(description="true when three good answers in a row without a body mean that something is wrong")
+    ] = False
 
     @field_validator("name")
     @classmethod
@@ -171,6 +174,7 @@ class Entry(BaseModel):
             body=_content(self.body),
             headers={name: value.env for name, value in self.headers.items()},
             honours_key=self.honours_key,
+            expect_body=self.expect_body,
         )
 
     def _catch_up(self) -> CatchUp | timedelta | None:

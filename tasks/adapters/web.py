@@ -14,6 +14,7 @@ from tasks.adapters.loop_thread import LoopThread
 from tasks.domain.jobs import HttpCall
 from tasks.domain.outcomes import ERROR_BYTES, Launch, Outcome, Result, cut_error
 from tasks.domain.redaction import Redaction
+from tasks.domain.streaks import EMPTY
 from tasks.ports import Stop
 
 CONNECT_SECONDS = 10.0
@@ -70,10 +71,11 @@ class HttpxWeb:
     async def _answer(self, call: HttpCall, launch: Launch, limit: asyncio.Timeout) -> Result:
         async with self._client.stream(**self._request(call, launch)) as response:
             detail: dict[str, int | float | str] = {"status": response.status_code}
-            if response.status_code < FIRST_FAILED_STATUS:
-                return Result(outcome=Outcome.OK, detail=detail)
             until = limit.when()
             limit.reschedule(None)
+            if response.status_code < FIRST_FAILED_STATUS:
+                empty = call.expect_body and await _is_empty(response, until)
+                return Result(outcome=Outcome.OK, detail=detail | ({EMPTY: 1} if empty else {}))
             error_text = await self._first_bytes(response, until) or f"HTTP {response.status_code}"
             return Result(outcome=Outcome.FAILED, error=error_text, detail=detail)
 
@@ -123,6 +125,17 @@ class HttpxWeb:
             return result
         error = cut_error(self._redaction.clean(result.error))
         return Result(outcome=result.outcome, error=error, detail=result.detail, repeatable=result.repeatable)
+
+
+async def _is_empty(response: httpx.Response, until: float | None) -> bool:
+    """Say whether an answer ends before anything but white space came; one that breaks off is not known to be empty."""
+    with suppress(httpx.HTTPError, TimeoutError):
+        async with asyncio.timeout_at(until):
+            async for chunk in response.aiter_bytes():
+                if chunk.strip():
+                    return False
+            return True
+    return False
 
 
 def _named(error: Exception) -> str:

@@ -35,7 +35,7 @@ class HttpCall:
 
     `headers` maps names of headers to names of the environment variables that hold their values, never to the values.
     `honours_key` says that the server does nothing twice for one `Idempotency-Key`: then a call whose answer was lost
-    may be sent again.
+    may be sent again. `expect_body` says that a good answer has a body: three in a row without one make the job stale.
     """
 
     method: Method
@@ -44,6 +44,7 @@ class HttpCall:
     body: Body | None = None
     headers: Mapping[str, str] = field(default_factory=dict, hash=False)
     honours_key: bool = False
+    expect_body: bool = False
 
     @property
     def repeatable(self) -> bool:
