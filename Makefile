@@ -48,11 +48,11 @@ $(BIN)/pip: constraints.txt
 	@touch $@
 
 $(RUN_STAMP): $(BIN)/pip pyproject.toml constraints.txt
-	@$(BIN)/python -m pip $(INSTALL) --no-build-isolation -e '.[embedded]'
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip $(INSTALL) --no-build-isolation -e '.[embedded]'
 	@$(COMPILE)
 	@touch $@
 
 $(SETUP_STAMP): $(BIN)/pip pyproject.toml constraints.txt
-	@$(BIN)/python -m pip $(INSTALL) --no-build-isolation -e '.[embedded,test,check]'
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip $(INSTALL) --no-build-isolation -e '.[embedded,test,check]'
 	@$(COMPILE)
 	@touch $@ $(RUN_STAMP)
