@@ -44,7 +44,7 @@ def start(services: Services, lease: Lease) -> Result | Sequence[Lane]:
     """Scan and plan; a Result at once when verification is not configured or nothing is new."""
     if services.verification is None or services.verification.model is None:
         return Result(outcome=Outcome.SKIPPED, error=NOT_CONFIGURED)
-    plan = pipeline.scan(_scan_services(services), (NAME,), services.budget)
+    plan = pipeline.scan(scan_services(services), (NAME,), services.budget)
     parts = parts_of(plan)
     if not parts:
         return Result(outcome=Outcome.OK, detail={"files": 0, "unchanged": plan.unchanged, "waiting": plan.waiting})
@@ -168,7 +168,8 @@ def _subagents(works: Iterable[Work]) -> Iterable[Batch]:
     return cut(work for work in works if is_subagent(work.seen.path))
 
 
-def _scan_services(services: Services) -> ScanServices:
+def scan_services(services: Services) -> ScanServices:
+    """Return what the pipeline and `session_admin` need to treat verification as one of the processors."""
     return ScanServices(
         session_files=services.session_files,
         staging=services.staging,

@@ -2,6 +2,7 @@ from datetime import timedelta
 
 import pytest
 
+from tasks import session_admin
 from tasks import verification_runs as runs
 from tasks.domain.batches import Budget
 from tasks.domain.knowledge import confidence
@@ -297,6 +298,17 @@ def test_knowledge_goes_with_its_last_evidence(one_bench):
         ("The fiscal reports are due in May.", 1),
         ("The fiscal year starts in April.", 1),
     ]
+
+
+def test_reading_anew_asks_again_and_comes_to_the_same_knowledge(one_bench, endpoint):
+    one_bench.write("alice/s.jsonl", says(APRIL))
+    one_bench.run()
+    before = one_bench.rows("select * from verifications"), one_bench.knowledge("id, content, evidence, learned_at")
+    assert session_admin.reprocess(runs.scan_services(one_bench.services), "verification") == 1
+    one_bench.run()
+    assert len(endpoint.requests()) == 2
+    after = one_bench.rows("select * from verifications"), one_bench.knowledge("id, content, evidence, learned_at")
+    assert after == before
 
 
 def test_the_processor_never_passes_a_session_that_was_only_read():
