@@ -73,6 +73,6 @@ def _expected(
     for job, those in sorted(periods.items()):
         for period in those:
             for slot in period.slots(since, now - SETTLE):
-                if slot + period.window(slot) + SETTLE > now:
+                if slot + period.longest_window + SETTLE > now and slot + period.window(slot) + SETTLE > now:
                     break
                 yield job, slot

@@ -12,7 +12,7 @@ from tasks.domain.cadence import Cadence, Cron, Daily
 from tasks.domain.cadence_text import parse_cadence
 from tasks.domain.durations import duration_text, parse_duration
 from tasks.domain.jobs import Job
-from tasks.domain.lateness import CatchUp, grace
+from tasks.domain.lateness import LONGEST_GRACE, PUNCTUAL, CatchUp, grace
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -83,6 +83,12 @@ class Period:
     def catch_up(self) -> CatchUp | timedelta | None:
         text = self.schedule.catch_up
         return parse_duration(text) or (CatchUp(text) if text else None)
+
+    @property
+    def longest_window(self) -> timedelta:
+        """No slot of this period could start later than this; known without looking at the cadence."""
+        catch_up = self.catch_up
+        return max(catch_up, PUNCTUAL) if isinstance(catch_up, timedelta) else LONGEST_GRACE
 
     def window(self, slot: datetime) -> timedelta:
         """Give how late a slot of this period could still start."""
