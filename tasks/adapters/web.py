@@ -106,7 +106,7 @@ class HttpxWeb:
         wanted, body, ended = ERROR_BYTES + self._redaction.longest, b"", False
         with suppress(httpx.HTTPError, TimeoutError):
             async with asyncio.timeout_at(until):
-                async for chunk in response.aiter_bytes(ERROR_BYTES):
+                async for chunk in response.aiter_bytes():
                     body += chunk
                     if len(body) >= wanted:
                         break
