@@ -1,5 +1,6 @@
 """One thread for each process that renews the leases of its runs and passes on when they have to stop."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ from time import monotonic
 from tasks.domain.claims import Hold, Lease, refuse_stopped
 from tasks.errors import RedisUnavailableError
 from tasks.ports import Claims
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True)
@@ -86,10 +89,16 @@ class LeaseWatchdog:
     def _run(self) -> None:
         while True:
             watched = self._next_due()
-            hold = self._renewed(watched.lease)
-            if hold is not Hold.HELD:
-                self._drop(watched)
-                watched.stop(hold)
+            try:
+                self._look_after(watched)
+            except Exception:
+                logger.exception("the lease of %s could not be renewed", watched.lease.launch.identity)
+
+    def _look_after(self, watched: Watched) -> None:
+        hold = self._renewed(watched.lease)
+        if hold is not Hold.HELD:
+            self._drop(watched)
+            watched.stop(hold)
 
     def _next_due(self) -> Watched:
         with self._changed:
