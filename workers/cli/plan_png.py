@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.dates import DateFormatter, date2num
+from matplotlib.dates import DateFormatter, HourLocator, date2num
 from matplotlib.figure import Figure
 
 from tasks.domain.jobs import Job
@@ -33,6 +33,7 @@ def draw(path: Path, jobs: Mapping[str, Job], start: datetime) -> None:
             axes.eventplot(ticks, lineoffsets=row, linelengths=0.7, linewidths=0.7, colors=colour)
     axes.set_yticks(range(len(jobs)), [f"{job.name}  ({job.cadence})" for job in jobs.values()])
     axes.set_xlim(date2num(start), date2num(start + DAY))
+    axes.xaxis.set_major_locator(HourLocator(interval=2))
     axes.xaxis.set_major_formatter(DateFormatter("%H:%M"))
     axes.invert_yaxis()
     axes.set_title(f"24 h from {start:%Y-%m-%d %H:%M} UTC")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from tasks.domain.durations import duration_text
 from tasks.domain.plan import Plan, PlannedGroup, PlannedJob
@@ -31,7 +31,7 @@ def print_plan(plan: Plan, notes: Sequence[str]) -> None:
 
 
 def _jobs(plan: Plan) -> Table:
-    table = Table("job", "group", "cadence", "zone", "phase", "next slots (UTC)")
+    table = Table(Column("job", overflow="fold"), "group", "cadence", "zone", "phase", "next slots (UTC)")
     for job in plan.jobs:
         phase = "" if job.phase_s is None else _seconds(job.phase_s)
         table.add_row(job.name, job.group, job.cadence.partition(" phase ")[0], job.timezone, phase, _next(job, plan))
@@ -59,7 +59,14 @@ def _print_group(console: Console, group: PlannedGroup) -> None:
 
 
 def _pairs(group: PlannedGroup) -> Table:
-    table = Table("pair", "gcd", "coprime", "meet per day, phase 0", "meet per day, as planned", "never closer than")
+    table = Table(
+        Column("pair", overflow="fold"),
+        "gcd",
+        "coprime",
+        "meet per day, phase 0",
+        "meet per day, as planned",
+        "never closer than",
+    )
     for pair in group.pairs[:MOST_PAIRS]:
         table.add_row(
             f"{pair.first} + {pair.second}",
