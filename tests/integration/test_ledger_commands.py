@@ -230,3 +230,31 @@ def test_an_audit_without_redis_proves_nothing_and_fails(lonely):
     assert answer.exit_code == 1
     assert "Redis can't be reached" in answer.output
     assert "Traceback" not in answer.output
+
+
+def test_slots_on_their_way_when_redis_lost_its_data_are_listed(world):
+    world.schedule(10)
+    for back in (9, 8):
+        world.end(back)
+    world.drain()
+    world.dispatch(7)
+    world.services.client.flushall()
+    world.schedule(6)
+    world.services.dispatches.miss([world.launch(back) for back in (5, 4, 3)], "nothing ran")
+    world.drain()
+    answer = world.call(audit)
+    assert answer.exit_code == 1
+    assert "7 slots expected, 5 recorded (3 missed, 2 ok), 0 under way, 2 vanished." in answer.stdout
+    for lost in (7, 6):
+        assert slot_text(world.slot(lost)) in answer.stdout
+
+
+def test_a_job_that_left_the_table_can_still_be_asked_about(world):
+    world.schedule(10)
+    world.end(9)
+    world.services.dispatches.miss([world.launch(8)], "nothing ran")
+    world.services.records.schedules.publish({}, world.slot(5), by="celerybeat@box")
+    told = world.call(why, "ping").stdout
+    assert f"ping was due at {slot_text(world.slot(8))}" in told
+    assert "No slot follows: the job is removed since" in told
+    assert world.call(audit).exit_code == 0
