@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from tasks.domain.outcomes import Launch, Outcome, Run
@@ -17,6 +18,8 @@ from tasks.errors import RedisUnavailableError
 
 PREFIX = "escapement"
 KEEP = timedelta(days=3)
+AWAY = (RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError, NoScriptError)
+REFUSES_WRITES = ("MISCONF", "OOM ", "READONLY")
 SHARED_KEYS = ("leases", "holders", "ledger", "token", "epoch", "windows")
 
 
@@ -55,11 +58,15 @@ class Scripts:
 
 @contextmanager
 def reachable() -> Iterator[None]:
-    """Turn lost connections and timeouts into RedisUnavailableError."""
+    """Turn lost connections, timeouts, and a Redis that takes no writes for now into RedisUnavailableError."""
     try:
         yield
-    except (RedisConnectionError, RedisTimeoutError) as error:
+    except AWAY as error:
         raise RedisUnavailableError(f"Redis can't be reached: {error}") from error
+    except ResponseError as error:
+        if not any(sign in str(error) for sign in REFUSES_WRITES):
+            raise
+        raise RedisUnavailableError(f"Redis takes no writes: {error}") from error
 
 
 def stub(launch: Launch, *, worker: str | None = None) -> bytes:
