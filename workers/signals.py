@@ -1,12 +1,15 @@
 """What a worker does when it starts and stops."""
 
 import logging
+import os
+import signal
 from typing import Any
 
 from celery.apps.worker import Worker
-from celery.signals import worker_init, worker_ready, worker_shutdown
+from celery.signals import task_internal_error, worker_init, worker_ready, worker_shutdown
 from celery.utils.log import get_logger
 from celery.worker.control import control_command
+from redis.exceptions import ResponseError
 
 from tasks.errors import RedisUnavailableError
 from workers.upkeep import Upkeep
@@ -39,6 +42,18 @@ def _start_upkeep(sender: Any, **_: Any) -> None:
 def look_now(state: Any, identity: str) -> dict[str, bool]:
     """Let the worker that runs this slot see at once that it is asked to stop."""
     return {"found": state.app.services.watchdog.look_now(identity)}
+
+
+@task_internal_error.connect
+def _start_afresh(exception: BaseException, **_: Any) -> None:
+    """End a worker whose result Redis refused.
+
+    The acknowledgement is refused as well then, and Celery counts the message as being worked on for ever: a worker
+    that takes one at a time would never take another.
+    """
+    if isinstance(exception, ResponseError):
+        logger.critical("Redis refuses writes (%s); this worker ends, to be started again", exception)
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 @worker_shutdown.connect
