@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from celery import Task
+from celery.exceptions import Ignore
 
 from tasks.domain.claims import Again, Refusal, Refused, Terms
 from tasks.domain.jobs import Job
@@ -62,6 +63,8 @@ class JobTask(BaseTask):
             raise self.later(ended.pause)
         if isinstance(ended, Refused) and ended.reason is Refusal.WAIT:
             return self.wait(launch, terms, ended.by)
+        if self._is_redelivered() and isinstance(ended, Refused) and ended.reason is Refusal.DUPLICATE:
+            raise Ignore  # the first delivery tells what becomes of this task
         return answer(ended)
 
     def wait(self, launch: Launch, terms: Terms, by: str) -> str:
@@ -103,6 +106,9 @@ class JobTask(BaseTask):
         if name not in jobs:
             raise UnknownJobError(f"no job is named {name!r}; there are: {', '.join(sorted(jobs))}")
         return jobs[name]
+
+    def _is_redelivered(self) -> bool:
+        return bool((self.request.delivery_info or {}).get("redelivered"))
 
     def _headers(self) -> dict[str, Any]:
         return dict(self.request.headers or {})

@@ -1,5 +1,6 @@
 """A real http worker against an API that hangs, refuses and answers: cancel, resolve, retries, duplicates."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -67,6 +68,14 @@ class World:
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:
         return self._run("celery", "-A", "workers", *words)
 
+    def deliver_again(self, task_id: str) -> None:
+        """Do what the broker does when an acknowledgement does not come in time."""
+        for entry in self.redis.hvals("unacked"):
+            message, _, queue = json.loads(entry)
+            if message["headers"]["id"] == task_id:
+                message["properties"]["delivery_info"]["redelivered"] = True
+                self.redis.lpush(queue, json.dumps(message))
+
     def given_back(self) -> list[str]:
         """Return the slots that wait for another try."""
         return [key for key in self.redis.keys("escapement:slot:*") if self.redis.hget(key, "state") == "sent"]
@@ -108,6 +117,19 @@ def test_a_running_call_is_stopped_and_the_ledger_says_who_asked(world: World) -
     assert run.error.startswith("cancelled by ")
     again = world.command("cancel", "data-refresh", f"manual-{task_id}")
     assert "is cancelled" in again.stdout
+
+
+def test_a_message_that_comes_again_while_its_run_is_on_changes_nothing(world: World) -> None:
+    api = world.serve()
+    task_id = world.shell("print(call_endpoint.delay('data-refresh').id)")
+    wait_until(lambda: api.keys)
+    world.deliver_again(task_id)
+    wait_until(lambda: world.redis.llen("http") == 0)
+    assert world.shell(f"print(celery.AsyncResult('{task_id}').state)") == "STARTED"
+    api.released.set()
+    assert one(world.runs).outcome is Outcome.OK
+    assert world.shell(f"print(celery.AsyncResult('{task_id}').get(timeout=10))") == "ok status=200"
+    assert len(api.keys) == 1
 
 
 def test_a_refused_connection_is_tried_again_and_reaches_the_api_once(world: World) -> None:
