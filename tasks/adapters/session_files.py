@@ -59,10 +59,10 @@ class FolderOfSessions:
     @contextmanager
     def open(self, path: str) -> Iterator[tuple[Seen, BinaryIO]]:
         """Open a transcript and say what it is now; OSError when it is gone, no regular file, or out of the root."""
-        full = self._root / path
-        if os.path.realpath(full) != str(full):
-            raise PermissionError(f"{path} leads out of the folder of sessions")
+        full = f"{self._root}/{path}"
         with os.fdopen(os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb", 0) as stream:
+            if _path_of(stream.fileno(), full) != full:
+                raise PermissionError(f"{path} leads out of the folder of sessions")
             found = os.fstat(stream.fileno())
             if not stat.S_ISREG(found.st_mode):
                 raise OSError(f"{path} is no regular file")
@@ -70,6 +70,14 @@ class FolderOfSessions:
 
     def _inside(self, path: str) -> bool:
         return Path(os.path.realpath(path)).is_relative_to(self._root)
+
+
+def _path_of(descriptor: int, opened: str) -> str:
+    """Return where an open file really is: Linux says it without a race, elsewhere the path is resolved again."""
+    try:
+        return str(Path(f"/proc/self/fd/{descriptor}").readlink())
+    except OSError:
+        return os.path.realpath(opened)
 
 
 def _printable(path: str) -> str:

@@ -18,6 +18,7 @@ from tasks.errors import FencedError
 if TYPE_CHECKING:
     import duckdb
 
+APPENDED_ROWS = 10_000
 _PATH, _SEEN, _POSITION = itemgetter(0), slice(0, 4), slice(4, None)
 
 
@@ -33,7 +34,8 @@ class OpenSessions:
         """Return what must be read, oldest first, and how many files need nothing."""
         self._execute("seen")
         self._execute("wanted")
-        self._append("seen", [msgspec.structs.astuple(seen) for seen in files])
+        for start in range(0, len(files), APPENDED_ROWS):
+            self._append("seen", [msgspec.structs.astuple(seen) for seen in files[start : start + APPENDED_ROWS]])
         self._append("wanted", list(wanted.items()))
         self._execute("compare", now=self.now)
         due = self._execute("due").fetchall()

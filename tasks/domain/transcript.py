@@ -1,6 +1,6 @@
 """Lines of an agent's transcript: what a processor may see of them, and how bytes become them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -120,12 +120,22 @@ def _count_regular(block: bytes) -> int:
 def _decode_each(block: bytes, first_line: int) -> Decoded:
     lines: list[Line] = []
     bad: list[int] = []
-    for number, raw in enumerate(block.removesuffix(b"\n").split(b"\n"), first_line):
+    for number, raw in enumerate(_split(block), first_line):
         line = Line() if raw.isspace() or not raw else _decode_one(raw)
         if line is None:
             bad.append(number)
         lines.append(line or Line())
     return Decoded(lines=lines, bad=bad)
+
+
+def _split(block: bytes) -> Iterator[bytes]:
+    """Yield line after line, so that a giant one is held only twice."""
+    start = 0
+    while start < len(block):
+        end = block.find(b"\n", start)
+        end = len(block) if end < 0 else end
+        yield block[start:end]
+        start = end + 1
 
 
 def _decode_one(raw: bytes) -> Line | None:

@@ -242,3 +242,16 @@ def test_a_file_that_may_not_be_read_fails_alone(bench):
     committed = bench.commit(bench.process(batch))
     assert (committed.files, committed.failed) == (1, 1)
     assert "no regular file" in bench.cursor(PATH)["error"]
+
+
+def test_a_folder_that_becomes_a_link_after_the_scan_is_not_followed(bench, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "s.jsonl").write_bytes(b"{}\n")
+    bench.write(PATH, b"{}\n")
+    (batch,) = bench.scan().batches
+    (bench.root / PATH).unlink()
+    (bench.root / "alice").rmdir()
+    (bench.root / "alice").symlink_to(outside)
+    assert bench.commit(bench.process(batch)).failed == 1
+    assert "leads out" in bench.cursor(PATH)["error"]
