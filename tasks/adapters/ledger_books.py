@@ -21,7 +21,7 @@ STREAKS_UP_TO = "streaks up to"
 
 
 class DuckBooks:
-    """Tables of the warehouse file, written in one transaction by each method.
+    """Tables of the warehouse file, which the warehouse makes; each method writes in one transaction.
 
     Raises WarehouseBusyError while another process keeps the file locked.
     """
@@ -29,7 +29,7 @@ class DuckBooks:
     def __init__(self, path: Path, *, patience_s: float = 60) -> None:
         self._path, self._patience_s = path, patience_s
         self._sql = statements("ledger_books.sql")
-        self._schema = statements("warehouse_schema.sql") | {"ledger": statements("ledger_schema.sql")["tables"]}
+        self._schema = statements("warehouse_schema.sql")
 
     def append_schedules(self, entries: Sequence[ScheduleEntry]) -> None:
         """Keep schedule changes by their stream id; repeating it changes nothing."""
@@ -92,11 +92,9 @@ class DuckBooks:
 
     @contextmanager
     def _writing(self) -> "Iterator[duckdb.DuckDBPyConnection]":
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         with opened(self._path, patience_s=self._patience_s) as connection:
             connection.execute(self._schema["session"])
             connection.begin()
-            connection.execute(self._schema["ledger"])
             yield connection
             connection.commit()
 

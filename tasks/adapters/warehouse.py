@@ -154,7 +154,11 @@ class DuckWarehouse:
             connection.commit()
 
     def _ensure_tables(self, connection: "duckdb.DuckDBPyConnection") -> None:
-        ddl = [self._schema["tables"], *(processor.ddl for processor in self._processors.values())]
+        ddl = [
+            self._schema["tables"],
+            statements("ledger_schema.sql")["tables"],
+            *(processor.ddl for processor in self._processors.values()),
+        ]
         digest = blake2b("\n".join(ddl).encode(), digest_size=16).hexdigest()
         if self._known_schema(connection) == digest:
             return
