@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -64,7 +65,7 @@ def demo_extras(api_port: int, sessions: Path, question: str) -> Extras:
     return Extras(
         commands={
             "api": f"exec python -m workers.demo.api --port {api_port}",
-            "writer": "exec python -m workers.demo.growth",
+            "writer": f"exec python -m workers.demo.growth {shlex.quote(str(sessions))}",
         },
         ports={"DEMO_API_PORT": api_port},
         notes=(

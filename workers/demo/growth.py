@@ -1,11 +1,11 @@
 """The demo's people: a folder of sessions that grows while one watches, and never beyond a bound."""
 
+import sys
 import time
 from pathlib import Path
 from random import Random
 
 from workers.demo.sessions import USERS, append_session, session_id, write_session, write_sessions
-from workers.settings import load_settings
 
 PAUSE_SECONDS = 1.5
 FIRST_FILES = 20
@@ -45,8 +45,8 @@ def sessions_of(root: Path) -> list[Path]:
 
 
 def main() -> None:
-    """Grow until a signal ends the process."""
-    root, random = load_settings().session_data_dir, Random()
+    """Grow the folder given on the command line until a signal ends the process."""
+    root, random = Path(sys.argv[1]), Random()
     begin(root, random)
     while True:
         time.sleep(PAUSE_SECONDS)
