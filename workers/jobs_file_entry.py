@@ -76,6 +76,12 @@ class Entry(BaseModel):
     overlap: Annotated[Overlap, Field(strict=False, description=", ".join(Overlap))] = Overlap.SKIP
     catch_up: Annotated[str | None, Field(description="late, skip, or a duration such as 30m")] = None
     group: Annotated[str, Field(pattern=f"^({NAME})?$", description="up to 100 letters, digits and . _ : -")] = ""
+    group_limit: Annotated[
+        int, Field(ge=0, le=1_000, description="how many jobs of the group may run at once, 0 for any number")
+    ] = 0
+    remote_runs_on: Annotated[
+        str | None, Field(description="a duration such as 15m, for which the server may go on after the timeout")
+    ] = None
     phase: Annotated[
         float | None,
         Field(ge=0, le=YEAR_SECONDS, allow_inf_nan=False, description=PHASE_ACCEPTED),
@@ -142,6 +148,20 @@ class Entry(BaseModel):
             raise ValueError("it is no choice and no duration above zero")
         return text
 
+    @field_validator("remote_runs_on")
+    @classmethod
+    def _is_a_duration(cls, text: str | None) -> str | None:
+        if text is not None and not parse_duration(text):
+            raise ValueError("it is no duration above zero")
+        return text
+
+    @field_validator("group_limit")
+    @classmethod
+    def _limits_a_group(cls, limit: int, info: ValidationInfo) -> int:
+        if limit and not info.data.get("group"):
+            raise ValueError("the job has no group")
+        return limit
+
     @field_validator("phase")
     @classmethod
     def _is_exact(cls, seconds: float | None) -> float | None:
@@ -154,6 +174,8 @@ class Entry(BaseModel):
             cadence=_cadence(self.schedule, self.timezone, terms),
             action=self._call(),
             group=self.group,
+            group_limit=self.group_limit,
+            remote_runs_on=parse_duration(self.remote_runs_on or "") or timedelta(0),
             overlap=self.overlap,
             catch_up=self._catch_up(),
         )

@@ -1,6 +1,7 @@
 """Jobs without code: what a jobs file accepts, and how it is refused."""
 
 from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,7 @@ from tasks.domain.jobs import Body, HttpCall, Job, Method
 from tasks.domain.lateness import CatchUp
 from tasks.domain.policies import Overlap
 from workers.jobs_file import FileTerms, decode_jobs, read_jobs_file
-from workers.jobs_file_entry import EntryTerms
+from workers.jobs_file_entry import Entry, EntryTerms
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 TERMS = FileTerms(
@@ -30,7 +31,10 @@ body = { kind = "daily", parts = [1, 2], note = "žluť" }
 overlap = "queue"
 catch_up = "30m"
 group = "reports"
+group_limit = 2
+remote_runs_on = "15m"
 honours_key = true
+expect_body = true
 headers = { "X-Api-Key" = { env = "MY_KEY" } }
 """
 
@@ -68,8 +72,11 @@ def test_every_key_is_taken():
             body=Body(content='{"kind": "daily", "parts": [1, 2], "note": "žluť"}', content_type="application/json"),
             headers={"X-Api-Key": "MY_KEY"},
             honours_key=True,
+            expect_body=True,
         ),
         group="reports",
+        group_limit=2,
+        remote_runs_on=timedelta(minutes=15),
         overlap=Overlap.QUEUE,
         catch_up=timedelta(minutes=30),
     )
@@ -138,6 +145,8 @@ def test_values_of_headers_are_kept_apart_from_the_jobs():
         ({"catch_up": '"soon"'}, "jobs.toml: job 'a': catch_up = 'soon': it is no choice"),
         ({"catch_up": '"0s"'}, "jobs.toml: job 'a': catch_up = '0s': it is no choice"),
         ({"group": '"a b"'}, "jobs.toml: job 'a': group = 'a b'; accepted"),
+        ({"group_limit": "2"}, "jobs.toml: job 'a': group_limit = 2: the job has no group; accepted: how many"),
+        ({"remote_runs_on": '"long"'}, "jobs.toml: job 'a': remote_runs_on = 'long': it is no duration above zero"),
         ({"phase": "-1"}, "jobs.toml: job 'a': phase = -1; accepted: seconds from 0"),
         ({"phase": "0.0001"}, "jobs.toml: job 'a': phase = 0.0001: it has a fraction finer"),
         ({"tiemout": "3"}, "jobs.toml: job 'a': tiemout: this key is not known; the nearest known one is timeout"),
@@ -195,6 +204,11 @@ def test_a_file_that_can_not_be_read_is_one_line(tmp_path):
     assert read_jobs_file(tmp_path / "none", TERMS).problems[0].endswith("/none: No such file or directory")
     assert read_jobs_file(tmp_path, TERMS).problems[0].endswith(": Is a directory")
     assert "it is no UTF-8 text" in read_jobs_file(tmp_path / "latin", TERMS).problems[0]
+
+
+def test_every_key_is_documented():
+    text = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
+    assert not {key for key in Entry.model_fields if f"`{key}`" not in text}
 
 
 def test_no_jobs_are_no_problem():
