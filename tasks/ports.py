@@ -85,8 +85,8 @@ class Dispatches(Protocol):
         """Mark each launch (with the end of its window) as dispatched by this beat, once."""
         ...
 
-    def sent(self, launches: Sequence[Launch], *, beat: str) -> None:
-        """Note that their messages are in the queue."""
+    def sent(self, launches: Sequence[Launch], *, beat: str, in_order: bool = True) -> None:
+        """Note that their messages are in the queue, and, if in order, that their jobs are taken care of up to them."""
         ...
 
     def miss(self, launches: Sequence[Launch], error: str) -> int:

@@ -163,9 +163,10 @@ class MemoryClaims:
     def dispatch(self, launches: Sequence[tuple[Launch, datetime]], *, beat: str) -> list[Dispatch]:
         return [self._dispatch(launch, window_end, beat) for launch, window_end in launches]
 
-    def sent(self, launches: Sequence[Launch], *, beat: str) -> None:
+    def sent(self, launches: Sequence[Launch], *, beat: str, in_order: bool = True) -> None:
         for launch in launches:
-            self._note_newest(launch)
+            if in_order:
+                self._note_newest(launch)
             slot = self.slots[launch.identity]
             if slot.state == "dispatched" and slot.beat == beat:
                 slot.state = "sent"
