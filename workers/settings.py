@@ -19,6 +19,7 @@ from workers.jobs_file import FileTerms, JobsFile, read_jobs_file
 from workers.jobs_file_entry import EntryTerms
 from workers.schedule_overrides import YEAR_SECONDS, ScheduleOverrides
 from workers.settings_problems import field_problems, stand_ins, tick_problems, unknown_variables
+from workers.triggers.fields import TriggerFields
 
 SECONDS_ACCEPTED = f"a whole number of seconds from 1 to {YEAR_SECONDS}"
 PORT_ACCEPTED = "a free port, 1 to 65535"
@@ -39,7 +40,7 @@ def _not_empty(path: Path) -> Path:
 Folder = Annotated[Path, AfterValidator(_not_empty), Field(description="a folder, absolute or below the current one")]
 
 
-class Settings(ScheduleOverrides):
+class Settings(TriggerFields, ScheduleOverrides):
     """Everything a deployment can choose; field names in capitals are the variables.
 
     Unset means the default. Raises ValidationError from pydantic; `load_settings` turns it into ConfigurationError.
@@ -114,7 +115,7 @@ class Settings(ScheduleOverrides):
             raise ValueError("it is no Redis address")
         return value
 
-    @field_validator("scheduler_api_token", "verification_llm_api_key")
+    @field_validator("scheduler_api_token", "verification_llm_api_key", "scheduler_trigger_api_key")
     @classmethod
     def _fits_a_header(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not all("!" <= each <= "~" for each in value.get_secret_value()):

@@ -11,6 +11,10 @@ from workers.settings import Settings, load_settings
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
+PUBLIC_KEY = """-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=
+-----END PUBLIC KEY-----
+"""
 LINES = re.findall(r"^# (?P<about>[^\n]+)\n#(?P<name>[A-Z_]+)=(?P<value>[^\n]*)$", EXAMPLE, re.MULTILINE)
 
 
@@ -57,6 +61,7 @@ def test_the_example_with_everything_taken_in_can_be_used(tmp_path, monkeypatch)
     but_one = EXAMPLE.replace("#SCHEDULER_MARKETPLACES_PHASE", "# only with an interval: SCHEDULER_MARKETPLACES_PHASE")
     (tmp_path / ".env").write_text(re.sub(r"^#(?=[A-Z])", "", but_one, flags=re.MULTILINE), encoding="utf-8")
     (tmp_path / "jobs.toml").write_text("", encoding="utf-8")
+    (tmp_path / "trigger.pem").write_text(PUBLIC_KEY, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ESCAPEMENT_ENV_FILE")
     assert load_settings().scheduler_script_runner_phase == 7.5

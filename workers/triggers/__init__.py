@@ -1,0 +1,1 @@
+"""*When* as a replaceable part: what makes slots fire."""
