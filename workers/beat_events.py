@@ -44,7 +44,13 @@ class BeatEvents:
 
     def _send(self, kind: str, interval: float, fires: int) -> None:
         self._dispatcher.send(
-            kind, freq=interval, active=0, processed=fires, loadavg=os.getloadavg(), sw_ver="", **IDENTITY
+            kind,
+            freq=interval,
+            active=0,
+            processed=fires,
+            loadavg=[round(each, 2) for each in os.getloadavg()],
+            sw_ver="",
+            **IDENTITY,
         )
 
     def _forget(self) -> None:

@@ -98,7 +98,8 @@ class HttpxWeb:
 
     @cached_property
     def _client(self) -> httpx.AsyncClient:
-        limits = httpx.Limits(max_connections=self.connections, max_keepalive_connections=self.connections)
+        """Give each call a connection of its own: one kept alive may be closed just as the next call is sent on it."""
+        limits = httpx.Limits(max_connections=self.connections, max_keepalive_connections=0)
         return httpx.AsyncClient(limits=limits, headers={"User-Agent": "escapement"})
 
     async def _first_bytes(self, response: httpx.Response, until: float | None) -> str:

@@ -1,17 +1,14 @@
 """`celery -A workers audit`: prove that no slot vanished."""
 
-import sys
-
 import click
 from celery.bin.base import CeleryCommand
-from rich.console import Console
-from rich.table import Table
 
 from tasks.domain.audit import Audit
 from tasks.domain.audit import audit as compare
 from tasks.domain.schedules import periods_of
 from tasks.domain.wording import instant_text
-from workers.cli.ledger import explained_errors, moment_of, plain
+from workers.cli.ledger import explained_errors, moment_of
+from workers.cli.tables import print_table
 
 
 @click.command(cls=CeleryCommand)
@@ -54,7 +51,4 @@ def _counted(number: int, noun: str) -> str:
 
 
 def _print_vanished(found: Audit) -> None:
-    table = Table("job", "slot")
-    for each in found.vanished:
-        table.add_row(plain(each.job), plain(instant_text(each.slot)))
-    Console(width=None if sys.stdout.isatty() else 10_000, highlight=False).print(table)
+    print_table(("job", "slot"), [(each.job, instant_text(each.slot)) for each in found.vanished])

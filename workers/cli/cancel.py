@@ -2,15 +2,14 @@
 
 import getpass
 import socket
-from collections.abc import Callable
 
 import click
 from celery.bin.base import CeleryCommand
 
 from tasks.domain.outcomes import Launch, Outcome, Source
 from tasks.domain.slots import parse_slot, slot_text
-from tasks.errors import EscapementError
 from tasks.ports import Services
+from workers.cli.ledger import check_job, explained_errors
 
 
 @click.command(cls=CeleryCommand)
@@ -25,7 +24,8 @@ def cancel(ctx: click.Context, job: str, slot: str) -> None:
     """
     app = ctx.obj.app
     launch = _launch(app.services, job, slot)
-    answer = _asked(lambda: app.services.claims.cancel(launch, _who()))
+    with explained_errors():
+        answer = app.services.claims.cancel(launch, _who())
     if answer == "stopping":
         app.control.broadcast("look_now", arguments={"identity": launch.identity})
         click.echo(f"{launch.identity} is running and was asked to stop")
@@ -47,7 +47,8 @@ def resolve(ctx: click.Context, job: str, slot: str, outcome: str) -> None:
     """
     services: Services = ctx.obj.app.services
     launch = _launch(services, job, slot)
-    before = _asked(lambda: services.claims.resolve(launch.identity, Outcome(outcome), _who()))
+    with explained_errors():
+        before = services.claims.resolve(launch.identity, Outcome(outcome), _who())
     if not before:
         raise click.ClickException(f"nothing is remembered of {launch.identity}; see `history {job}`")
     if before != Outcome.UNKNOWN:
@@ -56,8 +57,7 @@ def resolve(ctx: click.Context, job: str, slot: str, outcome: str) -> None:
 
 
 def _launch(services: Services, job: str, slot: str) -> Launch:
-    if job not in services.jobs:
-        raise click.ClickException(f"no job is named {job!r}; there are: {', '.join(sorted(services.jobs))}")
+    check_job(job, services.jobs)
     if slot.startswith("manual-"):
         return Launch(job=job, key=slot, slot=None, source=Source.MANUAL, run_id=slot.removeprefix("manual-"))
     try:
@@ -65,13 +65,6 @@ def _launch(services: Services, job: str, slot: str) -> Launch:
     except ValueError as error:
         raise click.ClickException(f"no such slot: {error}") from None
     return Launch(job=job, key=slot_text(instant), slot=instant, source=Source.MANUAL, run_id="")
-
-
-def _asked(question: Callable[[], str]) -> str:
-    try:
-        return question()
-    except EscapementError as error:
-        raise click.ClickException(str(error)) from None
 
 
 def _who() -> str:

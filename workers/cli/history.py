@@ -1,13 +1,10 @@
 """`celery -A workers history [JOB]`: what became of the newest slots."""
 
-import sys
 from collections.abc import Iterable, Sequence
 
 import click
 import msgspec
 from celery.bin.base import CeleryCommand
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from tasks.domain.history import DEFAULT_MOST, Wanted, time_of
@@ -15,7 +12,8 @@ from tasks.domain.outcomes import Outcome, Run
 from tasks.domain.schedules import periods_of
 from tasks.domain.wording import instant_text, seconds_text
 from tasks.ledger_ports import LedgerView
-from workers.cli.ledger import ask_as_much_as_there_is, check_job, explained_errors, moment_of, plain
+from workers.cli.ledger import ask_as_much_as_there_is, check_job, explained_errors, moment_of
+from workers.cli.tables import print_table
 
 COLOURS = {
     Outcome.OK: "green",
@@ -62,22 +60,19 @@ def _runs(view: LedgerView, wanted: Wanted, jobs: Iterable[str]) -> Sequence[Run
 
 
 def print_runs(runs: Sequence[Run]) -> None:
-    """Print runs as a table: as wide as the terminal, or as wide as it needs when it goes into a pipe."""
-    table = Table(*HEADINGS)
-    for run in runs:
-        table.add_row(*_cells(run))
-    Console(width=None if sys.stdout.isatty() else 10_000, highlight=False).print(table)
+    """Print runs as a table."""
+    print_table(HEADINGS, [_cells(run) for run in runs])
 
 
-def _cells(run: Run) -> tuple[Text, ...]:
+def _cells(run: Run) -> tuple[object, ...]:
     when = time_of(run)
     return (
-        plain(instant_text(when) if when else ""),
-        plain(run.job),
+        instant_text(when) if when else None,
+        run.job,
         Text(run.outcome, style=COLOURS[run.outcome]),
-        plain("" if run.lateness_s is None else seconds_text(run.lateness_s)),
-        plain("" if run.duration_s is None else seconds_text(run.duration_s)),
-        plain(run.source),
-        plain(run.worker or ""),
-        plain(run.error or " ".join(f"{name}={value}" for name, value in run.detail.items())),
+        None if run.lateness_s is None else seconds_text(run.lateness_s),
+        None if run.duration_s is None else seconds_text(run.duration_s),
+        run.source,
+        run.worker,
+        run.error or " ".join(f"{name}={value}" for name, value in run.detail.items()),
     )

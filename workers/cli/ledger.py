@@ -7,7 +7,6 @@ from difflib import get_close_matches
 from typing import TypeVar
 
 import click
-from rich.text import Text
 
 from tasks.domain.cadence import CadenceError
 from tasks.domain.moments import Moment, parse_moment
@@ -60,8 +59,3 @@ def check_job(job: str, names: Iterable[str]) -> None:
     near = get_close_matches(job, known, n=1)
     hint = f"; did you mean {near[0]}? There" if near else "; there"
     raise click.BadParameter(f"no job is named {job!r}{hint} are: {', '.join(known)}", param_hint="JOB")
-
-
-def plain(value: object) -> Text:
-    """Show text of others as it is: no markup, no control characters."""
-    return Text("".join(each if each.isprintable() else "�" for each in str(value)))

@@ -1,6 +1,5 @@
 """A plan as text: tables, and the coming day as a picture in the terminal."""
 
-import sys
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -10,9 +9,9 @@ from rich.table import Column, Table
 from tasks.domain.durations import duration_text
 from tasks.domain.plan import Plan, PlannedGroup, PlannedJob
 from tasks.domain.slots import parse_slot
+from workers.cli.tables import terminal
 
 LEVELS = " ▁▂▃▄▅▆▇█"
-PIPE_COLUMNS = 10_000
 HOURS_PER_LABEL = 6
 MOST_PAIRS = 60
 CELLS_COLUMNS = 64
@@ -20,7 +19,7 @@ CELLS_COLUMNS = 64
 
 def print_plan(plan: Plan, notes: Sequence[str]) -> None:
     """Print a plan as wide as the terminal, or as wide as it needs when it goes into a pipe."""
-    console = Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS, highlight=False)
+    console = terminal()
     console.print(_jobs(plan))
     for group in plan.groups:
         _print_group(console, group)

@@ -13,7 +13,8 @@ from tasks.domain.slots import slot_text
 from tasks.errors import RedisUnavailableError
 from tasks.ledger_ports import HotSlots, LedgerView
 from tasks.ports import Services
-from workers.cli.ledger import ask_as_much_as_there_is, check_job, explained_errors, plain
+from workers.cli.ledger import ask_as_much_as_there_is, check_job, explained_errors
+from workers.cli.tables import plain
 
 
 @click.command(cls=CeleryCommand)
