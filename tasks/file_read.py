@@ -50,8 +50,8 @@ def read(files: SessionFiles, work: Work, processors: Mapping[str, Processor], a
     except FileNotFoundError:
         return FileRead()
     except OSError as error:
-        failed = [_failed(position, processors, work.seen, str(error)) for position in work.positions]
-        return FileRead(cursors=failed)
+        tried = [(processors[position.processor], position) for position in work.positions]
+        return FileRead(cursors=[failed_cursor(*each, work.seen, str(error)) for each in tried])
 
 
 def with_failures(cursors: Iterable[Cursor], failures: Mapping[tuple[str, int], str]) -> Iterator[Cursor]:
@@ -138,11 +138,11 @@ def _checksum(stream: BinaryIO, chunk: Chunk, before: int) -> int:
     return checksum(chunk.data if len(chunk.data) == size else chunk.data[:size], before)
 
 
-def _failed(position: Position, processors: Mapping[str, Processor], seen: Seen, error: str) -> Cursor:
-    version = processors[position.processor].version
+def failed_cursor(processor: Processor, position: Position, seen: Seen, error: str) -> Cursor:
+    """Return the cursor of a read that ended with an error before it began."""
     return Cursor(
-        processor=position.processor,
-        version=version,
+        processor=processor.name,
+        version=processor.version,
         seen=seen,
         generation=position.generation,
         error=cut_error(error),

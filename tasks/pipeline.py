@@ -3,7 +3,7 @@
 from tasks.domain.batches import Batch, Budget, Committed, Fence, Plan, Staged, cut, within
 from tasks.domain.processor import Processor
 from tasks.errors import FencedError, UnknownJobError
-from tasks.file_read import read_batch
+from tasks.file_read import failed_cursor, read_batch
 from tasks.ports import PipelineServices
 
 
@@ -53,6 +53,16 @@ def commit(services: PipelineServices, staged: Staged, fence: Fence) -> Committe
         raise
     services.staging.remove(staged.folder)
     return committed
+
+
+def fail(services: PipelineServices, batch: Batch, error: str, fence: Fence) -> Committed:
+    """Note that a batch came to nothing, as when its worker died: each of its files is tried again later, and alone."""
+    cursors = tuple(
+        failed_cursor(processor_named(services, position.processor), position, work.seen, error)
+        for work in batch.works
+        for position in work.positions
+    )
+    return services.warehouse.commit(Staged(cursors=cursors, parts=(), bytes=0, lines=0, folder=""), [], fence)
 
 
 def processor_named(services: PipelineServices, name: str) -> Processor:

@@ -16,6 +16,8 @@ from tasks.pipeline import processor_named
 from tasks.ports import PipelineServices, SessionFiles
 from tasks.reading import checksum_of
 
+LEFTOVER_AGE = timedelta(days=1)
+
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """How the session files stand: what waits, by processor, and what the cursors say."""
@@ -61,6 +63,11 @@ def prune(services: PipelineServices, older_than: datetime) -> Pruned:
     pruned = services.warehouse.prune_sessions(older_than, [seen.path for seen in files])
     services.staging.sweep(older_than)
     return msgspec.structs.replace(pruned, runs=services.warehouse.prune_runs(older_than))
+
+
+def sweep(services: PipelineServices, now: datetime) -> int:
+    """Remove staged rows that no commit has fetched for a day; returns how many batches."""
+    return services.staging.sweep(now - LEFTOVER_AGE)
 
 
 def verify(services: PipelineServices, processor: str) -> Verification:

@@ -120,9 +120,11 @@ def _position(name: str, kept: Kept | None, version: int) -> Position:
         return Position(name)
     good = kept.good
     if good is None or good.version != version:
-        return Position(name, kept.generation, size=kept.seen.size, inode=kept.seen.inode)
+        return Position(name, kept.generation, size=kept.seen.size, inode=kept.seen.inode, attempts=kept.attempts)
     seen = kept.seen
-    return Position(name, kept.generation, good.offset, good.lines, good.crc, good.fingerprint, seen.size, seen.inode)
+    return Position(
+        name, kept.generation, good.offset, good.lines, good.crc, good.fingerprint, seen.size, seen.inode, kept.attempts
+    )
 
 
 def _order(stream_id: str) -> tuple[int, int]:

@@ -16,7 +16,7 @@ with known as (
     left join session_files c on c.processor = wanted.processor and c.path = seen.path
 )
 select path, size, mtime_ns, inode, processor, coalesce(generation, 0) as generation,
-    if(version = wanted_version, read_offset, 0) as read_offset, lines, crc, fingerprint, read_size, read_inode,
+    if(version = wanted_version, read_offset, 0) as read_offset, lines, crc, fingerprint, read_size, read_inode, attempts,
     case
         when generation is null or tried_version <> wanted_version then 'due'
         when quarantined_at is not null then if(changed, 'due', 'quarantined')
@@ -28,7 +28,8 @@ from known;
 
 -- name: due
 select path, size, mtime_ns, inode, processor, generation, coalesce(read_offset, 0), coalesce(lines, 0),
-    coalesce(crc, 0), coalesce(fingerprint, ''), coalesce(read_size, 0), coalesce(read_inode, 0)
+    coalesce(crc, 0), coalesce(fingerprint, ''), coalesce(read_size, 0), coalesce(read_inode, 0),
+    coalesce(attempts, 0)
 from compared where state = 'due' order by mtime_ns, path, processor;
 
 -- name: states

@@ -38,6 +38,11 @@ class Work(msgspec.Struct, frozen=True, array_like=True):
         return self.seen.size - offset if self.seen.size >= offset else self.seen.size
 
     @property
+    def alone(self) -> bool:
+        """Whether the file failed before: it must not take others with it again."""
+        return any(position.attempts for position in self.positions)
+
+    @property
     def weight(self) -> int:
         """Characters that the work, or what becomes of it, takes in a message, about."""
         return (len(self.seen.path.encode()) + _POSITION_WEIGHT) * len(self.positions)
@@ -145,11 +150,15 @@ def within(works: Sequence[Work], limit: int | None) -> int:
 
 
 def cut(works: Iterable[Work], *, most_bytes: int = BATCH_BYTES) -> Iterator[Batch]:
-    """Cut works, in their order, into batches of at most `most_bytes` (or one file) and bounded message size."""
+    """Cut works, in their order, into batches of at most `most_bytes` (or one file) and bounded message size.
+
+    A file that failed before is a batch of its own.
+    """
     current: list[Work] = []
     size = weight = 0
     for work in works:
-        if current and (size + work.new_bytes > most_bytes or weight + work.weight > BATCH_WEIGHT):
+        full = size + work.new_bytes > most_bytes or weight + work.weight > BATCH_WEIGHT
+        if current and (full or work.alone or current[-1].alone):
             yield Batch(works=tuple(current), bytes=size)
             current, size, weight = [], 0, 0
         current.append(work)

@@ -24,7 +24,8 @@ class Position(msgspec.Struct, frozen=True, array_like=True):
     """Where one processor's last read of a file ended.
 
     `generation` grows with each commit (0: never committed); `offset` in bytes is where a line starts, or 0 to read
-    anew; `crc` covers all bytes before it, `fingerprint` their beginning and end. `size` and `inode` are those of then.
+    anew; `crc` covers all bytes before it, `fingerprint` their beginning and end. `size` and `inode` are those of then,
+    `attempts` failed since.
     """
 
     processor: str
@@ -35,6 +36,7 @@ class Position(msgspec.Struct, frozen=True, array_like=True):
     fingerprint: str = ""
     size: int = 0
     inode: int = 0
+    attempts: int = 0
 
 
 class Growth(StrEnum):

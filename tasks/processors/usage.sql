@@ -148,3 +148,42 @@ left join tools using (username, session_id)
 left join prompts using (username, session_id)
 left join commands using (username, session_id)
 left join usage_activity using (username, session_id);
+
+-- Tokens by day (UTC), user and model, since an instant.
+create or replace macro usage_tokens_since(since) as table
+select (first_at at time zone 'UTC')::date as day, username, coalesce(model, '') as model, count(*) as messages,
+    sum(input_tokens)::bigint as input_tokens, sum(output_tokens)::bigint as output_tokens,
+    sum(cache_read_tokens)::bigint as cache_read_tokens, sum(cache_creation_tokens)::bigint as cache_creation_tokens
+from usage_messages_once
+where since is null or first_at >= since
+group by all order by all;
+
+-- Tools by number of calls, with their errors and how long they took, since an instant.
+create or replace macro usage_tools_since(since) as table
+select name as tool, any_value(mcp_server) as mcp_server, count(*) as calls, count(*) filter (is_error) as errors,
+    count(*) filter (is_error) / nullif(count(is_error), 0) as error_rate,
+    quantile_cont(duration_s, 0.5) as p50_s, quantile_cont(duration_s, 0.95) as p95_s
+from usage_tools
+where since is null or started_at >= since
+group by name order by calls desc, name;
+
+-- Per day and tool.
+create or replace view usage_tools_by_day as
+select (started_at at time zone 'UTC')::date as day, name as tool, count(*) as calls,
+    count(*) filter (is_error) as errors
+from usage_tools group by all;
+
+-- Per user and model.
+create or replace view usage_models as
+select username, coalesce(model, '') as model, count(*) as messages,
+    sum(input_tokens)::bigint as input_tokens, sum(output_tokens)::bigint as output_tokens,
+    sum(cache_read_tokens)::bigint as cache_read_tokens, sum(cache_creation_tokens)::bigint as cache_creation_tokens
+from usage_messages_once group by all;
+
+-- The tools that are called most, with their error rates and durations.
+create or replace view usage_top_tools as from usage_tools_since(null::timestamptz);
+
+-- Calls of MCP servers.
+create or replace view usage_mcp as
+select mcp_server, mcp_tool, count(*) as calls, count(*) filter (is_error) as errors
+from usage_tools where mcp_server is not null group by all;

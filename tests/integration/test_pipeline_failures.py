@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from tasks import pipeline
-from tasks.domain.batches import Budget
+from tasks.domain.batches import Budget, Fence
 from tasks.errors import FencedError, UnknownJobError
 from tests.integration.pipeline_bench import NOW, Bench
 
@@ -256,3 +256,14 @@ def test_an_unknown_processor_is_named_with_those_that_exist(tmp_path):
     bench = make(tmp_path, Shaky())
     with pytest.raises(UnknownJobError, match="'nope'; there are: shaky"):
         pipeline.scan(bench, ("nope",), Budget())
+
+
+def test_files_of_a_batch_whose_worker_died_are_tried_again_each_alone(tmp_path):
+    bench = make(tmp_path, Shaky(fails=False))
+    (batch,) = bench.scan().batches
+    failed = pipeline.fail(bench, batch, "the worker was lost", Fence(name="test", token=1))
+    assert (failed.failed, bench.scan().waiting) == (2, 2)
+    bench.clock.forward(minutes=1)
+    assert [len(batch.works) for batch in bench.scan().batches] == [1, 1]
+    bench.ingest()
+    assert bench.rows("select count(*) from shaky_lines") == [(3,)]

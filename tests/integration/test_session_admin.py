@@ -1,6 +1,6 @@
 """Looking after session files: what waits, trying again, reading anew, forgetting, and rebuilding from zero."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from random import Random
 
 import duckdb
@@ -185,9 +185,11 @@ def test_no_history_of_appends_cuts_rewrites_and_deaths_shows_a_difference(tmp_p
         )
         (bench.root / path).write_bytes(content[: len(content) - random.choice([0, 0, 1, 30])])
         if random.random() < 0.6:
-            staged = bench.stage()
-            for each in staged + late:
-                bench.commit(each) if random.random() < 0.8 else late.append(each)
+            late += bench.stage()
+            due = [staged for staged in late if random.random() < 0.8]
+            for staged in due:
+                bench.commit(staged)
+            late = [staged for staged in late if staged not in due or random.random() < 0.2]
     bench.ingest()
     found = session_admin.verify(bench, "usage")
     assert (found.files, found.pending, found.differences) == (4, 0, ())
@@ -195,3 +197,11 @@ def test_no_history_of_appends_cuts_rewrites_and_deaths_shows_a_difference(tmp_p
 
 def test_messages_of_the_status_travel_as_json(bench):
     assert msgspec.json.encode(status(bench))
+
+
+def test_a_sweep_removes_staged_rows_that_nobody_fetched_for_a_day(bench):
+    bench.write("alice/s.jsonl", *script().turns(1))
+    (staged,) = bench.stage()
+    written = datetime.fromtimestamp((bench.folder / "staging" / staged.folder).stat().st_mtime, tz=UTC)
+    assert session_admin.sweep(bench, written + timedelta(hours=23)) == 0
+    assert session_admin.sweep(bench, written + timedelta(hours=25)) == 1

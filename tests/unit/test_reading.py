@@ -108,4 +108,4 @@ def test_a_path_says_whose_session_it_is(path, user, session):
 
 
 def test_positions_travel_as_short_arrays():
-    assert msgspec.json.encode(Position("p")) == b'["p",0,0,0,0,"",0,0]'
+    assert msgspec.json.encode(Position("p")) == b'["p",0,0,0,0,"",0,0,0]'
