@@ -85,8 +85,11 @@ class Dispatches(Protocol):
         """Mark each launch (with the end of its window) as dispatched by this beat, once."""
         ...
 
-    def sent(self, launches: Sequence[Launch], *, beat: str, in_order: bool = True) -> None:
-        """Note that their messages are in the queue, and, if in order, that their jobs are taken care of up to them."""
+    def sent(self, launches: Sequence[Launch], *, beat: str, after: datetime | None = None) -> None:
+        """Note that their messages are in the queue, and that their jobs are taken care of up to them.
+
+        The latter, with `after`, only for jobs that were taken care of up to there: nothing is skipped.
+        """
         ...
 
     def miss(self, launches: Sequence[Launch], error: str) -> int:

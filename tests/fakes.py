@@ -163,9 +163,9 @@ class MemoryClaims:
     def dispatch(self, launches: Sequence[tuple[Launch, datetime]], *, beat: str) -> list[Dispatch]:
         return [self._dispatch(launch, window_end, beat) for launch, window_end in launches]
 
-    def sent(self, launches: Sequence[Launch], *, beat: str, in_order: bool = True) -> None:
+    def sent(self, launches: Sequence[Launch], *, beat: str, after: datetime | None = None) -> None:
         for launch in launches:
-            if in_order:
+            if after is None or self.newest_slots.get(launch.job, datetime.min.replace(tzinfo=UTC)) >= after:
                 self._note_newest(launch)
             slot = self.slots[launch.identity]
             if slot.state == "dispatched" and slot.beat == beat:

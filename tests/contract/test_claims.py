@@ -343,13 +343,16 @@ def test_the_newest_slot_of_each_job_is_remembered(world: World) -> None:
 
 
 def test_a_slot_that_was_sent_out_of_order_does_not_pass_for_the_newest(world: World) -> None:
-    launch = world.launch()
-    world.dispatches.dispatch([(launch, world.now() + timedelta(seconds=300))], beat="one")
-    world.dispatches.sent([launch], beat="one", in_order=False)
+    first, second = world.launch(after=60), world.launch(after=120)
+    world.dispatches.dispatch([(each, world.now() + timedelta(seconds=300)) for each in (first, second)], beat="one")
+    world.dispatches.sent([second], beat="one", after=first.slot)
     assert world.dispatches.newest() == {}
-    assert world.dispatches.dispatch([(launch, world.now())], beat="two") == [Dispatch.GONE]
-    world.dispatches.sent([launch], beat="two")
-    assert set(world.dispatches.newest()) == {"ping"}
+    assert world.dispatches.dispatch([(second, world.now())], beat="two") == [Dispatch.GONE]
+    world.dispatches.sent([first], beat="one")
+    world.dispatches.sent([second], beat="one", after=first.slot)
+    newest = world.dispatches.newest()["ping"]
+    assert second.slot is not None
+    assert abs(newest - second.slot) < timedelta(milliseconds=1)
 
 
 def test_a_run_in_parts_ends_when_the_last_part_is_done(world: World) -> None:

@@ -28,10 +28,9 @@ class RedisDispatches:
         ]
         return [Dispatch(reply) for reply in self._scripts.run_many("dispatch", calls)]
 
-    def sent(self, launches: Sequence[Launch], *, beat: str, in_order: bool = True) -> None:
-        newest = self._scripts.key("newest")
-        calls = [(each.identity, beat, milliseconds(each.slot) if in_order else -1, newest) for each in launches]
-        self._scripts.run_many("sent", calls)
+    def sent(self, launches: Sequence[Launch], *, beat: str, after: datetime | None = None) -> None:
+        fixed = (self._scripts.key("newest"), milliseconds(after))
+        self._scripts.run_many("sent", [(each.identity, beat, milliseconds(each.slot), *fixed) for each in launches])
 
     def miss(self, launches: Sequence[Launch], error: str) -> int:
         keep_ms, newest = self._scripts.keep_ms, self._scripts.key("newest")
