@@ -52,19 +52,19 @@ class TriggerProvider(ABC):
     def start(self) -> None:
         """Begin; called once, from beat's loop, so that it must not block."""
 
-    def stop(self) -> None:
+    def stop(self) -> None:  # noqa: B027 - a default that does nothing
         """End; called once, when beat ends, for a provider that was started."""
 
     def is_available(self) -> bool:
         """Say whether it can work here; asked before `start`, and never by way of the network."""
         return True
 
-    def on_jobs_changed(self) -> None:
+    def on_jobs_changed(self) -> None:  # noqa: B027 - a default that does nothing
         """Learn that `desk.jobs()` gives other jobs now; called from beat's loop, so that it must not block."""
 
     def fire_due(self, job: str, slot: datetime | None = None) -> bool:
         """Fire a job's slot, without one its newest that is due; true only for the caller that got the slot."""
         return self.desk.fire(job, slot)
 
-    def reconcile(self) -> None:
+    def reconcile(self) -> None:  # noqa: B027 - a default that does nothing
         """Bring what is armed elsewhere in line with what is due; may block, and may be repeated at any time."""

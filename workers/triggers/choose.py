@@ -12,7 +12,10 @@ from workers.triggers.beat import BeatTrigger
 
 GROUP = "escapement.triggers"
 LONGEST_HOLD = timedelta(seconds=60)
-BUILT_IN = {BeatTrigger.name: "workers.triggers.beat:BeatTrigger", "external": "workers.triggers.external:ExternalTrigger"}
+BUILT_IN = {
+    BeatTrigger.name: "workers.triggers.beat:BeatTrigger",
+    "external": "workers.triggers.external:ExternalTrigger",
+}
 
 logger = get_logger(__name__)
 
@@ -28,7 +31,7 @@ def start_provider(name: str, desk: Desk) -> TriggerProvider:
         provider.start()
     except _UnusableError as error:
         return _fallback(name, str(error), desk)
-    except Exception as error:  # noqa: BLE001 - a foreign package may raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a foreign package may raise anything
         return _fallback(name, f"{type(error).__name__}: {error}", desk)
     logger.info("trigger: %s", name)
     return provider

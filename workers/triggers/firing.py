@@ -1,7 +1,7 @@
 """Fires one slot from anywhere: mark it as dispatched, send it, note it as sent."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import uuid4
 
@@ -11,8 +11,9 @@ from tasks.domain.claims import Dispatch
 from tasks.domain.jobs import Job
 from tasks.domain.lateness import PUNCTUAL, grace
 from tasks.domain.outcomes import Source
+from tasks.domain.slots import EPOCH
 from tasks.ports import Dispatches
-from workers.dispatcher import Fire, fire_of
+from workers.dispatcher import RECHECK, Fire, launch_of
 
 INSTANT = timedelta(microseconds=1)
 
@@ -41,12 +42,18 @@ class Firing:
         if mark is not Dispatch.YOURS:
             return False
         self.send(fire)
-        self.dispatches.sent([fire.launch], beat=owner, in_order=False)
+        before = job.cadence.latest_at_or_before(slot - INSTANT, floor=EPOCH)
+        self.dispatches.sent([fire.launch], beat=owner, after=before)
         return True
 
     def _fire_of(self, job: Job, slot: datetime, now: datetime) -> Fire:
-        fire = fire_of(job, slot, now)
-        return replace(fire, launch=msgspec.structs.replace(fire.launch, source=self.source))
+        launch = msgspec.structs.replace(launch_of(job, slot, now), source=self.source)
+        return Fire(job=job, launch=launch, window_end=max(slot + window(job, slot), now + 2 * RECHECK))
+
+
+def window(job: Job, slot: datetime) -> timedelta:
+    """Give how late a slot may still start."""
+    return max(PUNCTUAL, grace(job.cadence, slot, job.catch_up))
 
 
 def is_slot(job: Job, instant: datetime) -> bool:
@@ -54,12 +61,7 @@ def is_slot(job: Job, instant: datetime) -> bool:
     return job.cadence.next_after(instant - INSTANT) == instant
 
 
-def is_late(job: Job, slot: datetime, now: datetime) -> bool:
-    """Say whether a slot may not start any more."""
-    return now - slot > max(PUNCTUAL, grace(job.cadence, slot, job.catch_up))
-
-
 def due_slot(job: Job, taken_care_of: datetime, now: datetime) -> datetime | None:
     """Return the newest slot that came due after an instant and may still start."""
     slot = job.cadence.latest_at_or_before(now, floor=taken_care_of)
-    return None if slot is None or is_late(job, slot, now) else slot
+    return None if slot is None or now - slot > window(job, slot) else slot

@@ -1,0 +1,130 @@
+"""Beat's side of a provider: one is chosen and started, kept in line by a thread, and never in beat's way."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from celery.utils.log import get_logger
+
+from tasks.domain.jobs import Job
+from tasks.domain.outcomes import Source
+from tasks.errors import EscapementError
+from tasks.ports import Services
+from workers.triggers.base import Desk, RemoteService, TriggerProvider
+from workers.triggers.choose import start_provider
+from workers.triggers.fields import TriggerFields
+from workers.triggers.firing import Firing, due_slot
+from workers.triggers.message import send
+
+EVERY_SECONDS: Final = 15.0
+LAST_SECONDS: Final = 3.0
+LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+Jobs = Callable[[], Mapping[str, Job]]
+
+logger = get_logger(__name__)
+
+
+class TriggerHost:
+    """The provider of one beat; nothing that a provider raises gets out of here."""
+
+    def __init__(self, settings: TriggerFields, services: Services, jobs: Jobs, *, node: str) -> None:
+        self._services = services
+        self._jobs = jobs
+        self._firing = Firing(dispatches=services.dispatches, send=send, who=node)
+        self._desk = Desk(jobs=jobs, fire=self._fire, now=services.clock.now, remote=remote_of(settings))
+        self._provider = start_provider(settings.scheduler_trigger, self._desk)
+        self._reconciler = Reconciler(self._provider)
+        self._reconciler.start()
+
+    @property
+    def hold(self) -> timedelta:
+        """How long beat leaves a due slot to the provider."""
+        return self._provider.hold
+
+    def jobs_changed(self) -> None:
+        """Tell the provider, and bring what it has armed in line."""
+        self._guarded(self._provider.on_jobs_changed)
+        self._reconciler.look()
+
+    def stop(self) -> None:
+        """End the provider; waits for what it is doing for three seconds at most."""
+        self._reconciler.stop()
+        self._guarded(self._provider.stop)
+
+    def _guarded(self, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except Exception:
+            logger.exception("the trigger %s failed; beat fires what it leaves undone", self._provider.name)
+
+    def _fire(self, name: str, slot: datetime | None) -> bool:
+        now, job = self._services.clock.now(), self._jobs().get(name)
+        if job is None:
+            return False
+        if slot is not None:
+            return self._firing.fire(job, slot, now)
+        done = self._services.records.schedules.taken_care_of().get(name, LONG_AGO)
+        due = due_slot(job, done, now)
+        return due is not None and replace(self._firing, source=Source.BEAT).fire(job, due, now)
+
+
+class Reconciler(threading.Thread):
+    """Lets a provider reconcile at its start, after every change, and every 15 seconds; a failure is said once."""
+
+    def __init__(self, provider: TriggerProvider) -> None:
+        super().__init__(name="trigger", daemon=True)
+        self._provider = provider
+        self._wake = threading.Event()
+        self._stopped = False
+        self._failing = ""
+
+    def run(self) -> None:
+        if type(self._provider).reconcile is TriggerProvider.reconcile:
+            return
+        while not self._stopped:
+            self._wake.clear()
+            self._turn()
+            self._wake.wait(EVERY_SECONDS)
+
+    def look(self) -> None:
+        """Reconcile as soon as possible."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        self._stopped = True
+        self._wake.set()
+        self.join(timeout=LAST_SECONDS)
+
+    def _turn(self) -> None:
+        try:
+            self._provider.reconcile()
+        except EscapementError as error:
+            self._say_once(str(error))
+        except Exception as error:
+            logger.debug("trigger", exc_info=True)
+            self._say_once(f"{type(error).__name__}: {error}")
+        else:
+            if self._failing:
+                logger.warning("the trigger %s works again", self._provider.name)
+            self._failing = ""
+
+    def _say_once(self, problem: str) -> None:
+        if problem != self._failing:
+            logger.warning("the trigger %s: %s; beat fires what is not called", self._provider.name, problem)
+        self._failing = problem
+
+
+def remote_of(settings: TriggerFields) -> RemoteService:
+    """Return what the settings say about the remote service, and what they leave out."""
+    needed = [f"scheduler_trigger_{each}" for each in ("url", "callback_url", "public_key", "audience", "issuer")]
+    missing = [name.upper() for name in needed if getattr(settings, name) is None]
+    key = settings.scheduler_trigger_api_key
+    return RemoteService(
+        url=str(settings.scheduler_trigger_url or ""),
+        callback_url=str(settings.scheduler_trigger_callback_url or ""),
+        api_key=None if key is None else key.get_secret_value(),
+        problem=f"not set: {', '.join(missing)}" if missing else "",
+    )
