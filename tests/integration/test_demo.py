@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from tasks.errors import ConfigurationError
 from tests.conftest import ROOT, eventually, marked_processes, unused_port
 from tests.running_demo import Demo, fetch, running_demo
-from workers.demo.__main__ import CADENCES, demo_environment
+from workers.demo.__main__ import CADENCES, claim_folder, demo_environment
 
 NODES = {"celerybeat", "http", "sessions", "warehouse"}
 HTTP_JOBS = {
@@ -101,6 +102,18 @@ def test_a_taken_port_is_one_line_that_names_its_variable(demo: Demo, tmp_path: 
 def test_a_port_that_is_none_is_one_line(demo: Demo, tmp_path: Path) -> None:
     said = refused(demo.env, {"DATA_DIR": str(tmp_path), "DEMO_API_PORT": "http"})
     assert said == "DEMO_API_PORT='http' can't be used; accepted: a free port, 1 to 65535\n"
+
+
+def test_a_folder_with_real_data_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "warehouse.duckdb").touch()
+    with pytest.raises(ConfigurationError, match="holds real data"):
+        claim_folder(tmp_path)
+
+
+def test_a_folder_of_an_earlier_demo_is_taken_again(tmp_path: Path) -> None:
+    claim_folder(tmp_path / "new")
+    (tmp_path / "new" / "warehouse.duckdb").touch()
+    claim_folder(tmp_path / "new")
 
 
 def test_a_killed_worker_comes_back_and_goes_on_with_the_calls(demo: Demo) -> None:

@@ -5,6 +5,7 @@ import secrets
 import shlex
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from tasks.errors import ConfigurationError
@@ -13,6 +14,8 @@ from workers.settings import PORT_ACCEPTED, load_settings
 
 DEFAULT_API_PORT = "5556"
 LAST_PORT = 65535
+MARK = ".made-by-the-demo"
+WAREHOUSE = "warehouse.duckdb"
 CADENCES = {
     "SCHEDULER_HEALTH_CHECK_INTERVAL": "5",
     "SCHEDULER_SESSION_COLLECTOR_INTERVAL": "7",
@@ -55,9 +58,20 @@ def main() -> int:
         os.environ.clear()
         os.environ.update(environment)
         settings = load_settings()
+        claim_folder(settings.data_dir)
         own_file = "ESCAPEMENT_ENV_FILE= " if Path(".env").exists() else ""
         return run(settings, demo_extras(api_port, settings.session_data_dir, second_shell(settings, own_file)))
     return EXIT_REFUSED
+
+
+def claim_folder(data_dir: Path) -> None:
+    """Mark a folder as the demo's; raises ConfigurationError for one that already holds data of something else."""
+    mark = data_dir / MARK
+    if (data_dir / WAREHOUSE).exists() and not mark.exists():
+        raise ConfigurationError(f"DATA_DIR={str(data_dir)!r} holds real data, and the demo would add made-up sessions")
+    with suppress(OSError):  # a folder that can't be written is refused by the supervisor, as for `make run`
+        data_dir.mkdir(parents=True, exist_ok=True)
+        mark.touch()
 
 
 def demo_extras(api_port: int, sessions: Path, question: str) -> Extras:
