@@ -1,8 +1,8 @@
 """A service that calls back, for tests: an HTTP server in a process of its own with a real key pair.
 
 It keeps one-shot callbacks (PUT, DELETE and GET below /v1/callbacks, with the key in `Authorization`), calls each at
-its slot with a signed token, and misbehaves on demand: `PUT /mode` sets how from now on, `GET /calls` tells what was called
-and what came back, `DELETE /v1` drops everything that is armed. Its public key is in `<folder>/trigger.pem`.
+its slot with a signed token, and misbehaves on demand: `PUT /mode` sets how from now on, `GET /calls` tells what was
+called and what came back, `DELETE /v1` drops everything that is armed. Its public key is in `<folder>/trigger.pem`.
 """
 
 import base64
