@@ -17,12 +17,13 @@ from tasks.domain.streaks import Alert, Delivery, Streak
 class Schedules(Protocol):
     """The schedules that beats agree on; raises RedisUnavailableError when it can't be reached."""
 
-    def publish(self, jobs: Mapping[str, Job], now: datetime, *, by: str) -> int:
-        """Make the table of jobs known, and what it has no more; returns how many changes the ledger got."""
-        ...
+    def publish(
+        self, jobs: Mapping[str, Job], now: datetime, *, by: str, care: Mapping[str, datetime] | None = None
+    ) -> int:
+        """Make the table of jobs known, and what it has no more; returns how many changes the ledger got.
 
-    def change(self, change: ScheduleChange) -> bool:
-        """Make one schedule known that was changed at run time; False when it was the same already."""
+        A changed job holds after what `care` (or else Redis) says it is taken care of up to.
+        """
         ...
 
     def taken_care_of(self) -> Mapping[str, datetime]:
@@ -62,6 +63,18 @@ class LedgerView(Protocol):
 
     def outcomes(self, since: datetime) -> Mapping[str, Mapping[str, Outcome]]:
         """Return the outcome of every slot after an instant, by job and key."""
+        ...
+
+    def rows_of_missed(self) -> Mapping[str, Sequence[tuple[datetime, datetime, Outcome]]]:
+        """Return the entries that stand for many slots, by job: the first slot, the last, and the outcome of all."""
+        ...
+
+    def newest_slots(self) -> Mapping[str, datetime]:
+        """Return the newest slot of each job that is recorded in the warehouse."""
+        ...
+
+    def consumed(self, job: str, since: datetime) -> int:
+        """Count the slots of a job after an instant that were run, skipped or cancelled, by the warehouse alone."""
         ...
 
     def schedule_changes(self) -> Sequence[ScheduleChange]:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
+from tasks.domain.backlog import Backlog, Row
 from tasks.domain.batches import Budget, Committed, Comparison, Fence, Part, Staged
 from tasks.domain.claims import Dispatch, Hold, Lease, LedgerEntry, Progress, Refused, Terms
 from tasks.domain.cursor import Seen
@@ -15,7 +16,9 @@ from tasks.domain.outcomes import Launch, Outcome, Result, Run
 from tasks.domain.processor import Processor, Rows
 from tasks.domain.schedules import ScheduleEntry
 from tasks.domain.session_state import Difference, Kept, Overview, Pruned
+from tasks.errors import UnknownJobError
 from tasks.ledger_ports import Records
+from tasks.schedule_ports import ScheduleStore, StoredJobs
 from tasks.verification_ports import VerificationServices
 
 
@@ -94,6 +97,30 @@ class Dispatches(Protocol):
 
     def miss(self, launches: Sequence[Launch], error: str) -> int:
         """End slots that were due while nothing ran; returns how many were not known yet."""
+        ...
+
+    def miss_row(self, backlog: Backlog, row: Row, error: str) -> bool:
+        """End many slots of a backlog as one entry; False when it is known."""
+        ...
+
+    def owe(self, backlogs: Sequence[Backlog]) -> None:
+        """Keep backlogs until they are settled, whoever does it."""
+        ...
+
+    def owed(self) -> Sequence[Backlog]:
+        """Return the backlogs that nobody has settled yet."""
+        ...
+
+    def settled(self, backlog: Backlog) -> None:
+        """Forget a backlog: all its slots are recorded."""
+        ...
+
+    def hold_name(self, name: str, holder: str) -> str:
+        """Hold the name of a node for 10 s unless somebody else does; returns who holds it now."""
+        ...
+
+    def release_name(self, name: str, holder: str) -> None:
+        """Give a name up, if it is the holder's."""
         ...
 
     def newest(self) -> Mapping[str, datetime]:
@@ -280,6 +307,8 @@ class Services:
     watchdog: Watchdog
     web: Web
     jobs: Mapping[str, Job]
+    store: ScheduleStore
+    stored_jobs: StoredJobs
     processors: Mapping[str, Processor]
     session_files: SessionFiles
     staging: Staging
@@ -287,3 +316,11 @@ class Services:
     budget: Budget
     worker: str
     verification: VerificationServices | None = None
+
+    def job(self, name: str) -> Job:
+        """Look a job up, in the table first; raises UnknownJobError that lists the names there are."""
+        found = self.jobs.get(name) or self.stored_jobs.find(name)
+        if found is None:
+            there = sorted({*self.jobs, *self.stored_jobs.names()})
+            raise UnknownJobError(f"no job is named {name!r}; there are: {', '.join(there)}")
+        return found

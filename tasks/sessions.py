@@ -52,7 +52,8 @@ def process_sessions(self: ProcessorTask, processor: str, slot: str | None = Non
     UnknownJobError for a name that no processor has.
     """
     services, name = self.services, self.job_name(processor)
-    if name not in services.jobs:
+    job = services.jobs.get(name) or services.stored_jobs.find(name)
+    if job is None:
         raise UnknownJobError(
             f"no session processor is named {processor!r}; there are: {', '.join(services.processors)}"
         )
@@ -61,7 +62,7 @@ def process_sessions(self: ProcessorTask, processor: str, slot: str | None = Non
         if processor == VERIFICATION
         else partial(session_runs.start, processor=processor, send=_send)
     )
-    return self.run_job(services.jobs[name], slot, LEASE, lambda lease, _: act(services, lease))
+    return self.run_job(job, slot, LEASE, lambda lease, _: act(services, lease))
 
 
 @shared_task(bind=True, base=BatchTask, name="tasks.process_batch", queue="sessions")

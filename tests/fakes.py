@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from tasks.domain.backlog import Backlog, Row, row_run
 from tasks.domain.claims import Dispatch, Hold, Lease, LedgerEntry, Progress, Refusal, Refused, Terms
 from tasks.domain.outcomes import Launch, Outcome, Run
 from tasks.domain.policies import Overlap
@@ -53,6 +54,10 @@ class MemoryClaims:
     epoch: datetime | None = None
     newest_slots: dict[str, datetime] = field(default_factory=dict)
     waiting: dict[str, str] = field(default_factory=dict)
+    backlogs: dict[str, Backlog] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    paused: dict[str, str] = field(default_factory=dict)
+    repeats: dict[str, int] = field(default_factory=dict)
     token: int = 0
 
     def open(self) -> None:
@@ -66,6 +71,9 @@ class MemoryClaims:
             return self._refuse(launch, Outcome.MISSED, Refused(reason=Refusal.LOST))
         if terms.window_end is not None and now > terms.window_end:
             return self._refuse(launch, Outcome.MISSED, Refused(reason=Refusal.LATE))
+        if launch.slot is not None and launch.job in self.paused:
+            by = f"paused: {self.paused[launch.job]}"
+            return self._refuse(launch, Outcome.SKIPPED, Refused(reason=Refusal.PAUSED, by=by))
         by = self._in_the_way(launch.job, terms)
         if by:
             return self._wait_or_skip(launch, terms, by)
@@ -178,6 +186,32 @@ class MemoryClaims:
             self._note_newest(launch)
         return len(unknown)
 
+    def miss_row(self, backlog: Backlog, row: Row, error: str) -> bool:
+        run = row_run(backlog, row)
+        launch = Launch(job=run.job, key=run.key, slot=row.last, source=run.source, run_id=run.run_id)
+        if launch.identity in self.slots:
+            return False
+        self._close(launch, Outcome.MISSED, run)
+        self._note_newest(launch)
+        return True
+
+    def owe(self, backlogs: Sequence[Backlog]) -> None:
+        for each in backlogs:
+            self.backlogs.setdefault(each.name, each)
+
+    def owed(self) -> Sequence[Backlog]:
+        return list(self.backlogs.values())
+
+    def settled(self, backlog: Backlog) -> None:
+        self.backlogs.pop(backlog.name, None)
+
+    def hold_name(self, name: str, holder: str) -> str:
+        return self.names.setdefault(name, holder)
+
+    def release_name(self, name: str, holder: str) -> None:
+        if self.names.get(name) == holder:
+            del self.names[name]
+
     def newest(self) -> Mapping[str, datetime]:
         return self.newest_slots
 
@@ -193,13 +227,24 @@ class MemoryClaims:
         slot, now = self.slots.get(launch.identity), self.clock.now()
         if slot is not None and slot.state != "dispatched":
             return Dispatch.GONE
+        if launch.job in self.paused:
+            self._close(launch, Outcome.SKIPPED)
+            return Dispatch.PAUSED
         if slot is not None and slot.beat != beat and now - slot.at < TAKEOVER:
             return Dispatch.THEIRS
+        if slot is None and not self._is_left(launch.job):
+            return Dispatch.GONE
         if slot is None and self._lost(launch.slot):
             self._close(launch, Outcome.MISSED)
             return Dispatch.LOST
         self.slots[launch.identity] = Slot(launch=launch, state="dispatched", at=now, beat=beat, window_end=window_end)
         return Dispatch.YOURS
+
+    def _is_left(self, job: str) -> bool:
+        left = self.repeats.get(job, 1)
+        if job in self.repeats:
+            self.repeats[job] = max(left - 1, 0)
+        return left > 0
 
     def _lost(self, slot: datetime | None) -> bool:
         self.open()

@@ -11,6 +11,7 @@ from tasks.adapters.ledger_books import DuckBooks
 from tasks.adapters.ledger_hot import RedisHotSlots
 from tasks.adapters.ledger_reader import LedgerReader
 from tasks.adapters.ledger_schedules import RedisSchedules
+from tasks.adapters.schedule_store import RedisScheduleStore
 from tasks.adapters.warehouse import DuckWarehouse
 from tasks.domain.jobs import Job
 from tasks.ledger_ports import AlertHook, Records
@@ -33,6 +34,7 @@ class LedgerServices:
         self.claims = RedisClaims(self.client)
         self.dispatches = RedisDispatches(self.client)
         self.jobs: dict[str, Job] = {}
+        self.store = RedisScheduleStore(self.client)
         self.ledger = RedisLedger(self.client)
         self.warehouse = DuckWarehouse(self.file, {}, clock=self.clock.now)
         self.records = Records(

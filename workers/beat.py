@@ -1,26 +1,28 @@
 """Beat: a Celery scheduler that sends each time slot once, however many beats run."""
 
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Any
 
 from celery.beat import Scheduler, Service
 from celery.beat import beat_nodename as node_name  # type: ignore[attr-defined]
 from celery.signals import beat_init
 from celery.utils.log import get_logger
-from kombu.exceptions import OperationalError
 
-from tasks import call_endpoint, process_sessions
-from tasks.domain.jobs import HttpCall
-from tasks.domain.slots import slot_text
-from tasks.domain.timetable import Timetable
 from tasks.errors import RedisUnavailableError
 from tasks.ports import Services
 from workers.beat_events import BeatEvents
+from workers.beat_history import HistoryWriter
 from workers.beat_inspect import handlers
-from workers.dispatcher import Dispatcher, Fire
+from workers.beat_names import give_up_name, keep_name, own_name
+from workers.beat_work import BeatWork, Hands, open_work
+from workers.dispatcher import Fire
 from workers.liveness import touch
+from workers.triggers.message import send
 
 AWAY_SECONDS = 1.0
+HEARTBEAT_SECONDS = 1.0
+NAME_SECONDS = 3.0
 
 logger = get_logger(__name__)
 
@@ -30,14 +32,18 @@ class SlotScheduler(Scheduler):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.node: str = node_name(None)
-        self._dispatcher: Dispatcher | None = None
-        self._away = False
+        self._work: BeatWork | None = None
+        self._away_since: datetime | None = None
+        self._last_away = ""
         self._service: Any = None
+        self._closed = False
+        self._next_heartbeat = self._next_name = 0.0
         super().__init__(*args, **kwargs)
         escapement: Any = self.app
         self._services: Services = escapement.services
         self._longest_sleep = float(self.max_interval or escapement.conf.beat_max_loop_interval)
         self._events = BeatEvents(self.app)
+        self._history = HistoryWriter()
         self._alive_file = escapement.settings.alive_file
         grace = timedelta(seconds=escapement.settings.scheduler_startup_grace_seconds)
         self._silent_until = datetime.now(UTC) + grace
@@ -53,7 +59,7 @@ class SlotScheduler(Scheduler):
     @property
     def fires(self) -> int:
         """How many slots this beat has sent since it started."""
-        return self._dispatcher.fires if self._dispatcher else 0
+        return self._work.dispatcher.fires if self._work else 0
 
     def tick(self) -> float:  # type: ignore[override]
         """Dispatch what is due; return the seconds to sleep."""
@@ -62,74 +68,79 @@ class SlotScheduler(Scheduler):
             seconds = self._tick(now)
             self._say_back()
         except RedisUnavailableError as error:
-            seconds = self._say_away(error)
-        self._events.beat(self.node, interval=self._longest_sleep, fires=self.fires)
+            seconds = self._say_away(error, now)
+        if monotonic() >= self._next_heartbeat:
+            self._next_heartbeat = monotonic() + HEARTBEAT_SECONDS
+            self._events.beat(self.node, interval=self._longest_sleep, fires=self.fires)
+            touch(self._alive_file)
         self._answer_more()
-        touch(self._alive_file)
-        return seconds
+        return min(seconds, self._longest_sleep)
 
     def close(self) -> None:
+        self._closed = True
+        self._history.stop()
         self._events.offline(self.node, fires=self.fires)
+        if self._work is not None:
+            try:
+                give_up_name(self._services.dispatches, self.node)
+            except RedisUnavailableError as error:
+                logger.debug("the name is given up in a while: %s", error)
         super().close()
 
     def _tick(self, now: datetime) -> float:
-        if self._dispatcher is None:
-            self._dispatcher = self._open(now)
+        if self._work is None:
+            self._work = self._open(now)
+        if monotonic() >= self._next_name:
+            self._next_name = monotonic() + NAME_SECONDS
+            keep_name(self._services.dispatches, self.node)
         if now < self._silent_until:
-            return min((self._silent_until - now).total_seconds(), self._longest_sleep)
-        self._dispatcher.run(now)
-        following = self._dispatcher.seconds_to_next(datetime.now(UTC))
-        return self._longest_sleep if following is None else min(max(following, 0), self._longest_sleep)
+            return min((self._silent_until - now).total_seconds(), HEARTBEAT_SECONDS)
+        return self._work.tick(now)
 
-    def _open(self, now: datetime) -> Dispatcher:
-        services = self._services
-        services.claims.open()
-        schedules = services.records.schedules
-        schedules.publish(services.jobs, now, by=self.node)
-        timetable = Timetable.start(services.jobs, schedules.taken_care_of(), now)
-        return Dispatcher(timetable=timetable, dispatches=services.dispatches, send=self._send, beat=self.node)
+    def _open(self, now: datetime) -> BeatWork:
+        self.node = own_name(self._services.dispatches, self.node)
+        hands = Hands(send=self._send, history=self._history, stopping=lambda: self._closed)
+        work = open_work(self._services, now, node=self.node, hands=hands)
+        self._history.start()
+        return work
 
     def _send(self, fire: Fire) -> None:
-        launch = fire.launch
-        headers = {
-            "job": launch.job,
-            "slot": launch.key,
-            "source": launch.source,
-            "dispatched_at": slot_text(launch.dispatched_at or fire.window_end),
-            "window_end": slot_text(fire.window_end),
+        send(fire, producer=self.producer)
+
+    def _state(self) -> dict[str, Any]:
+        """Say what is to be said of this beat when somebody asks."""
+        work = self._work
+        return {
+            "total": {"slots sent": self.fires},
+            "jobs": len(work.dispatcher.timetable.jobs) if work else 0,
+            "errors": dict(work.errors) if work else {},
+            "redis": f"away since {self._away_since:%H:%M:%S} UTC" if self._away_since else "there",
+            "redis was last away": self._last_away,
         }
-        task, argument = _task_of(fire)
-        try:
-            task.apply_async(
-                (argument,), task_id=launch.run_id, headers=headers, expires=fire.window_end, producer=self.producer
-            )
-        except OperationalError as error:
-            raise RedisUnavailableError(f"the queue can't be reached: {error}") from error
-        logger.info("%s: slot %s sent (%s)", launch.job, launch.key, launch.source)
 
     def _answer_more(self) -> None:
         """Celery's beat answers `ping` alone; its node exists from the first tick on."""
-        service, self._service = self._service, None
-        if service is not None and service._pidbox is not None:  # noqa: SLF001 - Celery has no public way to it
-            service._pidbox.node.handlers.update(handlers(self.app, lambda: self.fires))  # noqa: SLF001
+        service = self._service
+        if service is None or service._pidbox is None or self._work is None:  # noqa: SLF001 - Celery has no public way
+            return
+        self._service = None
+        node = service._pidbox.node  # noqa: SLF001
+        node.hostname = self.node
+        node.handlers.update(handlers(self.app, self._state))
 
-    def _say_away(self, error: Exception) -> float:
-        if not self._away:
+    def _say_away(self, error: Exception, now: datetime) -> float:
+        if self._away_since is None:
             logger.error("Redis is away, beat keeps ticking and will catch up: %s", error)
-        self._away = True
+            self._away_since = now
         return AWAY_SECONDS
 
     def _say_back(self) -> None:
-        if self._away:
-            logger.warning("Redis is back")
-        self._away = False
-
-
-def _task_of(fire: Fire) -> tuple[Any, str]:
-    action = fire.job.action
-    if isinstance(action, HttpCall):
-        return call_endpoint, fire.job.name
-    return process_sessions, action.processor
+        if self._away_since is None:
+            return
+        until = datetime.now(UTC)
+        self._last_away = f"{self._away_since:%Y-%m-%d %H:%M:%S} to {until:%H:%M:%S} UTC"
+        self._away_since = None
+        logger.warning("Redis is back")
 
 
 @beat_init.connect

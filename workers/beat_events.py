@@ -39,6 +39,7 @@ class BeatEvents:
         """Say goodbye, when there is anybody to say it to."""
         if self._dispatcher is not None:
             self.beat(node, interval=1, fires=fires)
+        if self._dispatcher is not None:
             self._send("worker-offline", 1, fires)
             self._forget()
 

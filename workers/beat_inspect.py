@@ -10,17 +10,17 @@ from celery import Celery
 Answer = Callable[..., Any]
 
 
-def handlers(app: Celery, fires: Callable[[], int]) -> Mapping[str, Answer]:
-    """Return the remote control commands that a beat answers beyond `ping`; `fires` counts the slots it has sent."""
+def handlers(app: Celery, state: Callable[[], Mapping[str, Any]]) -> Mapping[str, Answer]:
+    """Return the remote control commands that a beat answers beyond `ping`; `state` is what it says of itself."""
     lists = dict.fromkeys(("active", "scheduled", "reserved", "revoked", "registered", "active_queues"), _nothing)
-    return lists | {"stats": lambda *_, **__: _stats(app, fires()), "conf": lambda *_, **__: _conf(app)}
+    return lists | {"stats": lambda *_, **__: _stats(app, state()), "conf": lambda *_, **__: _conf(app)}
 
 
 def _nothing(*_: object, **__: object) -> list[object]:
     return []
 
 
-def _stats(app: Celery, fires: int) -> dict[str, Any]:
+def _stats(app: Celery, state: Mapping[str, Any]) -> dict[str, Any]:
     with app.connection_for_read() as connection:
         broker = connection.info()
     usage = resource.getrusage(resource.RUSAGE_SELF)
@@ -28,7 +28,7 @@ def _stats(app: Celery, fires: int) -> dict[str, Any]:
         "pid": os.getpid(),
         "broker": {name: broker.get(name) for name in ("transport", "hostname", "port", "virtual_host")},
         "pool": {"kind": "beat: sends slots, runs nothing"},
-        "total": {"slots sent": fires},
+        **state,
         "rusage": {"utime": usage.ru_utime, "stime": usage.ru_stime, "maxrss": usage.ru_maxrss},
     }
 

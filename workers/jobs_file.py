@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from itertools import groupby
 from pathlib import Path
@@ -56,10 +56,13 @@ def decode_jobs(text: str, file: str, terms: FileTerms) -> JobsFile:
     entries = document.get(LIST, [])
     if not isinstance(entries, list) or not all(isinstance(each, dict) for each in entries):
         return JobsFile(problems=(*problems, f"{file}: {LIST}: accepted are tables that begin with [[{LIST}]]"))
-    return _decoded(entries, file, terms, problems)
+    found = decode_entries(entries, file, terms)
+    return replace(found, problems=(*problems, *found.problems))
 
 
-def _decoded(entries: list[dict[str, Any]], file: str, terms: FileTerms, problems: list[str]) -> JobsFile:
+def decode_entries(entries: list[dict[str, Any]], file: str, terms: FileTerms) -> JobsFile:
+    """Decode the tables of single jobs; `file` says in each problem where they came from."""
+    problems: list[str] = []
     drafts: list[Draft] = []
     secrets: dict[str, str] = {}
     for number, raw in enumerate(entries, 1):

@@ -18,6 +18,7 @@ from tasks.adapters.ledger_hot import RedisHotSlots
 from tasks.adapters.ledger_reader import LedgerReader
 from tasks.adapters.ledger_schedules import RedisSchedules
 from tasks.adapters.llm import HttpLanguageModel
+from tasks.adapters.schedule_store import RedisScheduleStore
 from tasks.adapters.session_files import FolderOfSessions
 from tasks.adapters.staging import StagingFolder
 from tasks.adapters.warehouse import DuckWarehouse
@@ -31,6 +32,7 @@ from tasks.processors.verification import VerificationProcessor
 from tasks.verification_ports import VerificationServices
 from workers.embedded import client_url, embedded_url
 from workers.settings import Settings
+from workers.stored_jobs import RuntimeJobs
 
 REDIS_SECONDS = 10
 
@@ -59,7 +61,7 @@ def make_services(settings: Settings) -> Services:
     """Make the services of this process; nothing is connected before its first use."""
     clock = SystemClock()
     redis = connect(settings)
-    claims = RedisClaims(redis)
+    claims, store = RedisClaims(redis), RedisScheduleStore(redis)
     processors = registry().processors
     tables = {**processors, VerificationProcessor.name: VerificationProcessor()}
     warehouse = DuckWarehouse(settings.warehouse_file, tables, clock=clock.now)
@@ -77,6 +79,13 @@ def make_services(settings: Settings) -> Services:
             connections=settings.http_concurrency,
         ),
         jobs=job_table(settings),
+        store=store,
+        stored_jobs=RuntimeJobs(
+            store=store,
+            timezone=settings.scheduler_timezone,
+            processors=sorted(tables),
+            secrets=settings.jobs_file.secrets,
+        ),
         processors=processors,
         session_files=FolderOfSessions(settings.session_data_dir),
         staging=StagingFolder(settings.data_dir / "staging"),

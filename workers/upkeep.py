@@ -11,6 +11,7 @@ from tasks.domain.schedules import ScheduleEntry
 from tasks.errors import EscapementError
 from tasks.ports import Services
 from workers.alerting import Alerting
+from workers.schedule_restore import restore
 
 EVERY_SECONDS = 1.0
 ENTRIES_AT_ONCE = 5_000
@@ -50,6 +51,7 @@ class Upkeep(threading.Thread):
 
     def _turn(self) -> None:
         try:
+            self._restore()
             reap(self._services)
             self._drain.run()
             self._alerting.run()
@@ -60,6 +62,11 @@ class Upkeep(threading.Thread):
             logger.exception("upkeep failed, next try in %g s", EVERY_SECONDS)
         else:
             self._failing = ""
+
+    def _restore(self) -> None:
+        restored = restore(self._services)
+        if restored:
+            logger.warning("Redis had lost its data: %d schedule(s) came back from the warehouse", restored)
 
     def _say_once(self, problem: str) -> None:
         if problem != self._failing:

@@ -68,3 +68,13 @@ from runs where job = $job and (key = $key or run_id = $key) limit 1;
 
 -- name: outcomes
 select job, key, outcome from runs where slot > $since;
+
+-- name: rows_of_missed  (entries that stand for many slots: from `slot` up to detail.last)
+select job, slot, detail->>'last' as last, outcome from runs where detail->>'last' is not null;
+
+-- name: newest_slots
+select job, max(greatest(slot, coalesce(try_cast(detail->>'last' as timestamptz), slot))) as newest
+from runs where slot is not null group by job;
+
+-- name: consumed  (slots of a job that count as run: a missed one never was)
+select count(*) from runs where job = $job and slot > $since and outcome <> 'missed';

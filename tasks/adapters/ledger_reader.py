@@ -9,10 +9,12 @@ import msgspec
 
 from tasks.adapters.warehouse_open import opened
 from tasks.adapters.warehouse_sql import statements
+from tasks.domain.backlog import row_of
 from tasks.domain.claims import LedgerEntry
 from tasks.domain.history import Wanted, time_of
 from tasks.domain.outcomes import Outcome, Run
 from tasks.domain.schedules import Schedule, ScheduleChange, ScheduleEntry
+from tasks.domain.slots import parse_slot
 from tasks.domain.streaks import Streak
 from tasks.ports import Ledger
 
@@ -70,6 +72,27 @@ class LedgerReader:
         for run in _runs_in(self._tail(mark)):
             found.setdefault(run.job, {})[run.key] = run.outcome
         return found
+
+    def rows_of_missed(self) -> Mapping[str, Sequence[tuple[datetime, datetime, Outcome]]]:
+        """Return the entries that stand for many slots, by job: the first slot, the last, and the outcome of all."""
+        mark, rows = self._ask("rows_of_missed")
+        found = {(job, slot): (_utc(slot), parse_slot(last), Outcome(outcome)) for job, slot, last, outcome in rows}
+        for run in _runs_in(self._tail(mark)):
+            if row := row_of(run):
+                found[run.job, row.first] = (row.first, row.last, run.outcome)
+        by_job: dict[str, list[tuple[datetime, datetime, Outcome]]] = {}
+        for (job, _), entry in found.items():
+            by_job.setdefault(job, []).append(entry)
+        return by_job
+
+    def newest_slots(self) -> Mapping[str, datetime]:
+        """Return the newest slot of each job that is recorded in the warehouse."""
+        return {job: _utc(newest) for job, newest in self._ask("newest_slots")[1]}
+
+    def consumed(self, job: str, since: datetime) -> int:
+        """Count the slots of a job after an instant that were run, skipped or cancelled, by the warehouse alone."""
+        rows = self._ask("consumed", job=job, since=since)[1]
+        return int(rows[0][0]) if rows else 0
 
     def schedule_changes(self) -> Sequence[ScheduleChange]:
         """Return the whole history of schedules in the order of the ledger."""

@@ -1,5 +1,6 @@
 """The newest schedule of every job in Redis; what changes goes into the ledger stream in the same step."""
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -10,12 +11,13 @@ from redis import Redis
 
 from tasks.adapters.claims.scripts import PREFIX, reachable
 from tasks.domain.jobs import Job
-from tasks.domain.schedules import Origin, Schedule, ScheduleChange, ScheduleState, removed, schedule_of
+from tasks.domain.schedules import Origin, Schedule, ScheduleState, removed, schedule_of
 from tasks.domain.slots import epoch_microseconds, from_epoch_microseconds
 
 JOBS_AT_ONCE = 1_000
 WHATEVER = ""
 AFTER_NEWEST = ""
+PAUSED = f'"{ScheduleState.PAUSED}"'
 
 Change = tuple[str, bytes, str, int | str]
 
@@ -26,30 +28,28 @@ class RedisSchedules:
     def __init__(self, redis: Redis, *, prefix: str = PREFIX) -> None:
         self._redis: Any = redis
         self._keys = [f"{prefix}:{name}" for name in ("schedules", "sinces", "newest", "ledger")]
+        self._digest = f"{prefix}:table"
         self._script = redis.register_script(Path(__file__).with_suffix(".lua").read_text(encoding="utf-8"))
 
-    def publish(self, jobs: Mapping[str, Job], now: datetime, *, by: str) -> int:
+    def publish(
+        self, jobs: Mapping[str, Job], now: datetime, *, by: str, care: Mapping[str, datetime] | None = None
+    ) -> int:
         """Make the table of jobs known, and what it has no more; returns how many changes the ledger got.
 
-        A changed job holds after the newest slot that was taken care of, a new one from `now` on. What was defined at
-        run time stays. Several beats with one table write each change once.
+        A changed job holds after the newest slot that was taken care of (as `care` has it, or else as Redis has it when
+        it is written), a new one from `now` on. What was defined at run time stays, and so does a pause. Several beats
+        with one table write each change once; a table that was published last costs one question.
         """
+        texts = {name: msgspec.json.encode(schedule_of(job)) for name, job in jobs.items()}
+        digest = hashlib.blake2b(b"\n".join(texts.values()), digest_size=16).hexdigest()
         with reachable():
+            if self._redis.get(self._digest) == digest:
+                return 0
             known: dict[str, str] = self._redis.hgetall(self._keys[0])
-        return self._write(list(_differing(jobs, known)), now, by)
-
-    def change(self, change: ScheduleChange) -> bool:
-        """Make one schedule known that was changed at run time; False when it was the same already."""
-        schedule = change.schedule
+        written = self._write(list(_differing(texts, known, care, now)), now, by)
         with reachable():
-            known = self._redis.hget(self._keys[0], schedule.job) or WHATEVER
-        is_removal = schedule.state is ScheduleState.REMOVED
-        if is_removal and known == WHATEVER:
-            return False
-        replaced = known if is_removal else WHATEVER
-        since = epoch_microseconds(change.since)
-        wanted = (schedule.job, msgspec.json.encode(schedule), replaced, since)
-        return self._write([wanted], change.since, change.by) > 0
+            self._redis.set(self._digest, digest)
+        return written
 
     def taken_care_of(self) -> Mapping[str, datetime]:
         """Return for each job up to when its slots are taken care of: its newest slot, or when it came to be."""
@@ -69,12 +69,29 @@ class RedisSchedules:
         return written
 
 
-def _differing(jobs: Mapping[str, Job], known: Mapping[str, str]) -> Iterator[Change]:
-    for name, job in jobs.items():
-        text = msgspec.json.encode(schedule_of(job))
-        if known.get(name) != text.decode():
-            yield name, text, WHATEVER, AFTER_NEWEST
-    for name in known.keys() - jobs.keys():
+def _differing(
+    texts: Mapping[str, bytes], known: Mapping[str, str], care: Mapping[str, datetime] | None, now: datetime
+) -> Iterator[Change]:
+    def since(name: str) -> int | str:
+        return AFTER_NEWEST if care is None else epoch_microseconds(care.get(name, now))
+
+    for name, text in texts.items():
+        before = known.get(name, "")
+        kept = text.decode() if before == "" else _still_paused(text, before)
+        if kept != before:
+            yield name, kept.encode(), WHATEVER, since(name)
+    for name in known.keys() - texts.keys():
         schedule = msgspec.json.decode(known[name], type=Schedule)
         if schedule.origin is Origin.TABLE:
-            yield name, msgspec.json.encode(removed(schedule)), known[name], AFTER_NEWEST
+            yield name, msgspec.json.encode(removed(schedule)), known[name], since(name)
+
+
+def _still_paused(text: bytes, before: str) -> str:
+    """Return the text of a table's schedule; one that was paused by hand stays so, whatever its cadence is now."""
+    if text.decode() == before or PAUSED not in before:
+        return text.decode()
+    old, new = (msgspec.json.decode(each, type=Schedule) for each in (before, text))
+    if old.origin is not Origin.TABLE or old.state is not ScheduleState.PAUSED:
+        return text.decode()
+    merged = msgspec.structs.replace(new, state=old.state, reason=old.reason)
+    return before if merged == old else msgspec.json.encode(merged).decode()

@@ -12,6 +12,7 @@ from tasks.domain.slots import slot_text
 SETTLE = timedelta(seconds=15)
 
 Recorded = Mapping[str, Mapping[str, Outcome]]
+Rows = Mapping[str, Sequence[tuple[datetime, datetime, Outcome]]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,15 +39,18 @@ class Audit:
         return sum(self.outcomes.values())
 
 
-def audit(
+def audit(  # noqa: PLR0913 - each is knowledge of another kind
     periods: Mapping[str, Sequence[Period]],
     recorded: Recorded,
     under_way: Collection[str],
     *,
     since: datetime,
     now: datetime,
+    rows: Rows | None = None,
 ) -> Audit:
     """Compare what was expected after `since` with the outcomes by job and slot text.
+
+    `rows` are entries that stand for many slots: the first and the last of them, and the outcome of all.
 
     A slot is expected once its window has closed and another 15 s have passed, in which it is reaped and recorded;
     until then it may still run. `under_way` holds the identities (`job/slot`) that are dispatched or running.
@@ -57,7 +61,7 @@ def audit(
     for job, slot in _expected(periods, since, now):
         expected += 1
         text = slot_text(slot)
-        outcome = recorded.get(job, {}).get(text)
+        outcome = recorded.get(job, {}).get(text) or _in_a_row((rows or {}).get(job, ()), slot)
         if outcome is not None:
             outcomes[outcome] += 1
         elif f"{job}/{text}" in under_way:
@@ -65,6 +69,10 @@ def audit(
         else:
             vanished.append(Vanished(job=job, slot=slot))
     return Audit(since=since, until=now, expected=expected, outcomes=outcomes, open=still_open, vanished=vanished)
+
+
+def _in_a_row(rows: Sequence[tuple[datetime, datetime, Outcome]], slot: datetime) -> Outcome | None:
+    return next((outcome for first, last, outcome in rows if first <= slot <= last), None)
 
 
 def _expected(

@@ -55,13 +55,14 @@ def refuse_stopped(lease: Lease, hold: Hold) -> None:
 
 
 class Refusal(StrEnum):
-    """Why a claim was refused; `busy`, `late` and `lost` have ended the slot, `wait` leaves it for a later try."""
+    """Why a claim was refused; `duplicate` and `wait` leave the slot as it is, all others have ended it."""
 
     DUPLICATE = "duplicate"
     BUSY = "busy"
     WAIT = "wait"
     LATE = "late"
     LOST = "lost"
+    PAUSED = "paused"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,6 +95,7 @@ class Dispatch(StrEnum):
     YOURS = "yours"
     THEIRS = "theirs"
     GONE = "gone"
+    PAUSED = "paused"
     LOST = "lost"
 
 

@@ -8,11 +8,13 @@ import redis
 
 from tasks.adapters.claims import RedisDispatches, RedisLedger
 from tasks.adapters.ledger_schedules import RedisSchedules
+from tasks.adapters.schedule_store import RedisScheduleStore
 from tasks.domain.cadence import Cron, Interval
 from tasks.domain.jobs import HttpCall, Job, Method
 from tasks.domain.outcomes import Launch, Source
-from tasks.domain.schedules import Origin, Schedule, ScheduleChange, ScheduleEntry, ScheduleState
+from tasks.domain.schedules import Origin, Schedule, ScheduleChange, ScheduleEntry, ScheduleState, schedule_of
 from tasks.domain.slots import slot_text
+from tasks.domain.stored import Wish, paused
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 CALL = HttpCall(method=Method.GET, url="/", timeout=1)
@@ -42,8 +44,7 @@ def schedules(client):
 def history(client):
     def changes():
         entries = RedisLedger(client).read("0", 10_000)
-        assert all(isinstance(each, ScheduleEntry) for each in entries)
-        return [each.change for each in entries]
+        return [each.change for each in entries if isinstance(each, ScheduleEntry)]
 
     return changes
 
@@ -105,23 +106,31 @@ def test_the_zone_of_a_cadence_is_part_of_the_schedule(schedules, history):
     assert [each.schedule.timezone for each in history()] == ["Europe/Prague", "Asia/Tokyo"]
 
 
-def test_what_was_scheduled_at_run_time_survives_a_beat_that_opens(schedules, history):
+def test_what_was_scheduled_at_run_time_survives_a_beat_that_opens(client, schedules, history):
     made = Schedule(job="mine", origin=Origin.STORE, cadence="every 5m", definition='{"url": "/x"}')
-    assert schedules.change(ScheduleChange(schedule=made, since=NOW, by="me"))
-    assert not schedules.change(ScheduleChange(schedule=made, since=NOW + MINUTE, by="me"))
+    since = RedisScheduleStore(client).change(Wish(schedule=made, replaces=None, by="me"))
     schedules.publish(table(job()), NOW + MINUTE, by="one")
     assert set(schedules.taken_care_of()) == {"mine", "ping"}
-    assert history()[0] == ScheduleChange(schedule=made, since=NOW, by="me")
+    assert history()[0] == ScheduleChange(schedule=made, since=since, by="me")
 
 
-def test_a_schedule_can_be_removed_at_run_time(schedules, history):
-    made = Schedule(job="mine", origin=Origin.STORE, cadence="every 5m")
-    gone = Schedule(job="mine", origin=Origin.STORE, state=ScheduleState.REMOVED)
-    schedules.change(ScheduleChange(schedule=made, since=NOW, by="me"))
-    assert schedules.change(ScheduleChange(schedule=gone, since=NOW + MINUTE, by="me"))
-    assert not schedules.change(ScheduleChange(schedule=gone, since=NOW + MINUTE, by="me"))
-    assert history()[-1].since == NOW + MINUTE
-    assert schedules.taken_care_of() == {}
+def test_a_job_of_the_table_that_was_paused_stays_so_when_its_cadence_changes(client, schedules, history):
+    schedules.publish(table(job()), NOW, by="one")
+    store = RedisScheduleStore(client)
+    known = store.find("ping").schedule
+    store.change(Wish(schedule=paused(known, "enough"), replaces=known, by="me"))
+    assert schedules.publish(table(job()), NOW + MINUTE, by="two") == 0
+    assert schedules.publish(table(job(minutes=20)), NOW + MINUTE, by="two") == 1
+    assert history()[-1].schedule == paused(schedule_of(job(minutes=20)), "enough")
+
+
+def test_a_changed_cadence_holds_after_what_the_beat_saw_as_taken_care_of(client, schedules, history):
+    schedules.publish(table(job()), NOW, by="one")
+    taken(client, "ping", NOW + 15 * MINUTE)
+    care = schedules.taken_care_of()
+    taken(client, "ping", NOW + 30 * MINUTE)
+    schedules.publish(table(job(minutes=20)), NOW + 31 * MINUTE, by="one", care=care)
+    assert [each.since for each in history() if each.schedule.cadence == "every 20m"] == [NOW + 15 * MINUTE]
 
 
 def test_beats_that_open_at_the_same_time_write_each_change_once(redis_url, history):

@@ -11,6 +11,7 @@ from tasks.domain.outcomes import Outcome, Source
 from tasks.domain.timetable import Timetable
 from tasks.errors import RedisUnavailableError
 from tests.fakes import FakeClock, MemoryClaims
+from workers.beat_history import BacklogRecorder
 from workers.dispatcher import Dispatcher, Fire
 
 PING = Job(
@@ -32,7 +33,8 @@ class Beats:
 
     def beat(self, name: str, handled: dict[str, datetime] | None = None) -> Dispatcher:
         timetable = Timetable.start({"ping": PING}, handled or {}, self.clock.now())
-        return Dispatcher(timetable=timetable, dispatches=self.claims, send=self.send, beat=name)
+        record = BacklogRecorder(dispatches=self.claims, clock=self.clock).record
+        return Dispatcher(timetable=timetable, dispatches=self.claims, send=self.send, record=record, beat=name)
 
     def send(self, fire: Fire) -> None:
         if self.broken:

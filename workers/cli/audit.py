@@ -27,7 +27,8 @@ def audit(ctx: click.Context, since: str) -> None:
         # What is under way is read first: whatever ends from now on is recorded before the records are read.
         under_way = records.hot_slots.under_way()
         periods = periods_of(records.view.schedule_changes())
-        found = compare(periods, records.view.outcomes(start), under_way, since=start, now=now)
+        outcomes, rows = records.view.outcomes(start), records.view.rows_of_missed()
+        found = compare(periods, outcomes, under_way, since=start, now=now, rows=rows)
     click.echo(summary(found, jobs=len(periods)))
     if found.vanished:
         _print_vanished(found)

@@ -57,7 +57,8 @@ def resolve(ctx: click.Context, job: str, slot: str, outcome: str) -> None:
 
 
 def _launch(services: Services, job: str, slot: str) -> Launch:
-    check_job(job, services.jobs)
+    if job not in services.jobs:
+        check_job(job, {*services.jobs, *services.stored_jobs.names()})
     if slot.startswith("manual-"):
         return Launch(job=job, key=slot, slot=None, source=Source.MANUAL, run_id=slot.removeprefix("manual-"))
     try:

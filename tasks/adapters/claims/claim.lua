@@ -2,7 +2,7 @@
 -- ARGV: identity, owner, lease ms, overlap policy, keep ms, slot ms ('' = manual), window end ms ('' = none), run JSON,
 --       group ('' = none), most runs of the group at once (0 = any number)
 -- Returns {'claimed', token, now us} | {'duplicate', state} | {'busy', by}: ended as skipped | {'wait', by}: try again
---       | {'late', ''} | {'lost', ''}: ended as missed
+--       | {'late', ''} | {'lost', ''}: ended as missed | {'paused', why}: ended as skipped
 local identity, owner, lease_ms, overlap, keep_ms, slot_ms, window_ms, run, group, most = unpack(ARGV)
 local now = now_us()
 local now_ms = math.floor(now / 1000)
@@ -26,6 +26,12 @@ end
 if window_ms ~= '' and now_ms > tonumber(window_ms) then
   close(identity, 'missed', run, 'no worker took it within its window', now, keep_ms)
   return { 'late', '' }
+end
+
+local held = slot_ms ~= '' and held_back(job_of(identity))
+if held then
+  close(identity, 'skipped', run, held, now, keep_ms)
+  return { 'paused', held }
 end
 
 local function alive(other)

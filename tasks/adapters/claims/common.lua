@@ -66,3 +66,12 @@ local function close_dead(identity, now, keep_ms)
     close(identity, 'unknown', seen[1], 'its lease ran out without an outcome', now, keep_ms)
   end
 end
+
+-- Why nothing of a job may start now, nil when it may: it is paused, or was deleted a moment ago.
+local function held_back(job)
+  local reason = redis.call('HGET', beside('paused'), job)
+  if reason then
+    return reason == '' and 'paused' or 'paused: ' .. reason
+  end
+  return redis.call('EXISTS', beside('deleted:') .. job) == 1 and 'deleted' or nil
+end
