@@ -1,18 +1,18 @@
 """The Celery side of a job: its name in Flower, its launch from the message, its answer to the caller."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from celery import Task
+from celery.exceptions import Reject
 from celery.exceptions import Ignore
 
 from tasks.domain.claims import Again, Refusal, Refused, Terms
 from tasks.domain.jobs import Job
 from tasks.domain.outcomes import Launch, Outcome, Source
-from tasks.domain.policies import Overlap, wait_pause
+from tasks.domain.policies import wait_pause
 from tasks.domain.slots import parse_slot, slot_text
-from tasks.errors import EscapementError, UnknownJobError
+from tasks.errors import EscapementError, RedisUnavailableError, UnknownJobError
 from tasks.ports import Services
 from tasks.run_once import Act, Ended, run_once
 
@@ -22,7 +22,6 @@ else:
     BaseTask = Task
 
 MOMENT = timedelta(milliseconds=1)
-ALONE = "alone"
 
 
 class RunFailedError(EscapementError):
@@ -56,13 +55,15 @@ class JobTask(BaseTask):
     def run_job(self, job: Job, slot: str | None, lease: timedelta, act: Act) -> str:
         """Run the job once for the slot of this message, and say how it ended.
 
-        Raises Celery's Retry when the slot is to be tried again later: no worker waits for that.
+        Raises Celery's Retry when the slot is to be tried again later: no worker waits for that. Raises Reject, which
+        puts the message back, when Redis was away: if the slot was claimed all the same, the next delivery finds that out.
         """
         launch = self.launch(job.name, slot)
-        if ALONE in self._headers():
-            job = replace(job, overlap=Overlap.SKIP)
         terms = terms_of(job, lease, launch.slot, self.window_end())
-        ended = run_once(self.services, launch, terms, act)
+        try:
+            ended = run_once(self.services, launch, terms, act)
+        except RedisUnavailableError as error:
+            raise Reject(str(error), requeue=True) from error
         if isinstance(ended, Again):
             raise self.later(ended.pause)
         if isinstance(ended, Refused) and ended.reason is Refusal.WAIT:
@@ -106,7 +107,10 @@ class JobTask(BaseTask):
 
     def job_of(self, name: str) -> Job:
         """Look a job up by its name; raises UnknownJobError that lists the names there are."""
-        return self.services.job(name)
+        jobs = self.services.jobs
+        if name not in jobs:
+            raise UnknownJobError(f"no job is named {name!r}; there are: {', '.join(sorted(jobs))}")
+        return jobs[name]
 
     def _is_redelivered(self) -> bool:
         return bool((self.request.delivery_info or {}).get("redelivered"))
