@@ -1,6 +1,7 @@
 # make demo   everything on this machine with a demo API and growing sessions; needs nothing but make and Python 3.11
 # make run    the same with your own .env          make test   the whole suite
 # make setup  everything a developer needs         make check  ruff, mypy --strict, the import rule
+# make soak   random faults for SOAK_SECONDS (an hour), each round with a new seed that is printed
 # make clean  remove the virtual environment, the demo's data and all caches
 PYTHON ?= python3
 VENV := .venv
@@ -15,7 +16,7 @@ SETUP_STAMP := $(VENV)/.installed-setup
 OLD_PYTHON := Escapement needs Python 3.11 or newer, and $(PYTHON) is older or missing: make PYTHON=/path/to/python3.11
 ARGS ?=
 
-.PHONY: demo run setup test check clean
+.PHONY: demo run setup test soak check clean
 
 demo: $(RUN_STAMP)
 	@exec $(BIN)/python -m workers.demo
@@ -27,6 +28,9 @@ setup: $(SETUP_STAMP)
 
 test: $(SETUP_STAMP)
 	@exec $(BIN)/python -m pytest $(ARGS)
+
+soak: $(SETUP_STAMP)
+	@SOAK_SECONDS=$${SOAK_SECONDS:-3600} exec $(BIN)/python -m pytest -s tests/faults/test_random.py $(ARGS)
 
 check: $(SETUP_STAMP)
 	$(BIN)/ruff check
