@@ -4,8 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from celery import Task
-from celery.exceptions import Reject
-from celery.exceptions import Ignore
+from celery.exceptions import Ignore, Reject
 
 from tasks.domain.claims import Again, Refusal, Refused, Terms
 from tasks.domain.jobs import Job
@@ -56,7 +55,7 @@ class JobTask(BaseTask):
         """Run the job once for the slot of this message, and say how it ended.
 
         Raises Celery's Retry when the slot is to be tried again later: no worker waits for that. Raises Reject, which
-        puts the message back, when Redis was away: if the slot was claimed all the same, the next delivery finds that out.
+        puts the message back, when Redis was away: if the slot was claimed all the same, the next delivery sees it.
         """
         launch = self.launch(job.name, slot)
         terms = terms_of(job, lease, launch.slot, self.window_end())
