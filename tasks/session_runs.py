@@ -42,6 +42,12 @@ def commit(services: Services, lease: Lease, part: int, staged: Staged) -> Progr
     return finish_part(services, lease, part, figures_of(committed))
 
 
+def give_up(services: Services, lease: Lease, part: int, batch: Batch, error: str) -> None:
+    """Count a part whose worker died on it; each of its files is tried again later, and alone."""
+    fence = Fence(name=lease.launch.job, token=lease.token)
+    finish_part(services, lease, part, figures_of(pipeline.fail(services, batch, error, fence)), error)
+
+
 def fail_part(services: Services, lease: Lease, part: int, error: Exception) -> None:
     """Count a part that could not be done; a run that has lost its lease is recorded as fenced."""
     if isinstance(error, LeaseLostError | FencedError):

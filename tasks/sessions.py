@@ -5,7 +5,9 @@ from functools import partial
 from typing import Any
 
 import msgspec
+from billiard.exceptions import WorkerLostError
 from celery import shared_task
+from celery.signals import task_failure
 
 from tasks import session_runs, verification
 from tasks.domain.batches import Batch, Staged
@@ -15,6 +17,7 @@ from tasks.job_task import JobTask
 from tasks.processors.verification import NAME as VERIFICATION
 
 LEASE = timedelta(seconds=120)
+DIED = "a sessions worker died on this batch"
 
 
 class ProcessorTask(JobTask):
@@ -88,6 +91,21 @@ def commit_batch(self: JobTask, job: str, lease: dict[str, Any], part: int, stag
         session_runs.fail_part(self.services, held, part, error)
         raise
     return f"{job}: {progress.parts_left} part(s) left" if progress else f"{job}: the run is over"
+
+
+@shared_task(bind=True, base=CommitTask, name="tasks.give_up_batch", queue="warehouse")
+def give_up_batch(self: JobTask, job: str, lease: dict[str, Any], part: int, batch: dict[str, Any]) -> str:
+    """Note that the worker of a batch died on it; the other batches of the run go on."""
+    session_runs.give_up(self.services, msgspec.convert(lease, Lease), part, msgspec.convert(batch, Batch), DIED)
+    return f"{job}: {DIED}"
+
+
+@task_failure.connect(sender=process_batch)
+def _give_up_for_the_dead(exception: BaseException, args: tuple[Any, ...], **_: Any) -> None:
+    """Act for a child that was killed, by the kernel or by a processor: it could not do so itself."""
+    if isinstance(exception, WorkerLostError):
+        job, lease, part, batch = args
+        give_up_batch.apply_async((job, lease, part, batch), **_shown(msgspec.convert(lease, Lease), part))
 
 
 def _send(lease: Lease, part: int, batch: Batch) -> None:

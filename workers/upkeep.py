@@ -10,6 +10,7 @@ from tasks.domain.claims import LedgerEntry
 from tasks.domain.schedules import ScheduleEntry
 from tasks.errors import EscapementError
 from tasks.ports import Services
+from tasks.session_admin import sweep
 from workers.alerting import Alerting
 from workers.schedule_restore import restore
 
@@ -121,7 +122,7 @@ class Drain:
 
 
 class Prune:
-    """Forgets, once an hour, runs that ended longer ago than they are kept for."""
+    """Forgets, once an hour, runs that ended longer ago than they are kept for, and staged rows that nobody fetched."""
 
     def __init__(self, services: Services, retention: timedelta) -> None:
         self._services = services
@@ -134,6 +135,7 @@ class Prune:
             return
         gone = self._services.warehouse.prune_runs(now - self._retention)
         self._services.records.books.prune_alerts(now - self._retention)
+        sweep(self._services, now)
         self._next = now + PRUNE_EVERY
         if gone:
             logger.info("forgot %d runs that ended more than %d days ago", gone, self._retention.days)
