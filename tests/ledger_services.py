@@ -12,6 +12,7 @@ from tasks.adapters.ledger_hot import RedisHotSlots
 from tasks.adapters.ledger_reader import LedgerReader
 from tasks.adapters.ledger_schedules import RedisSchedules
 from tasks.adapters.schedule_store import RedisScheduleStore
+from tasks.adapters.staging import StagingFolder
 from tasks.adapters.warehouse import DuckWarehouse
 from tasks.domain.jobs import Job
 from tasks.ledger_ports import AlertHook, Records
@@ -37,6 +38,7 @@ class LedgerServices:
         self.store = RedisScheduleStore(self.client)
         self.ledger = RedisLedger(self.client)
         self.warehouse = DuckWarehouse(self.file, {}, clock=self.clock.now)
+        self.staging = StagingFolder(self.file.parent / "staging")
         self.records = Records(
             schedules=RedisSchedules(self.client),
             hot_slots=RedisHotSlots(self.client),
