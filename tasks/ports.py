@@ -49,12 +49,19 @@ class Claims(Protocol):
         """Return a slot of which nothing was done, so that a later try may claim it; False when the lease is lost."""
         ...
 
-    def hand_over(self, lease: Lease, parts: int) -> bool:
-        """Let the run go on in `parts` other tasks, each ending with `part_done`; False when the lease is lost."""
+    def hand_over(self, lease: Lease, parts: int, figures: Mapping[str, int] = ...) -> bool:
+        """Let the run go on in `parts` other tasks, each ending with `part_done`; False when the lease is lost.
+
+        Its figures begin with `figures`.
+        """
         ...
 
     def part_done(self, lease: Lease, part: int, figures: Mapping[str, int], error: str = "") -> Progress | None:
         """Count a part as done, once, and add up its figures; None when the lease is lost."""
+        ...
+
+    def progress(self, identity: str) -> Progress | None:
+        """Return how far a run in parts is; None unless it was handed over."""
         ...
 
     def record(self, lease: Lease, run: Run, *, busy_for: timedelta = ...) -> Outcome | None:

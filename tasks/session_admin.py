@@ -55,14 +55,12 @@ def reprocess(services: PipelineServices, processor: str, paths: Sequence[str] =
 
 
 def prune(services: PipelineServices, older_than: datetime) -> Pruned:
-    """Forget rows of files last changed before an instant, runs that ended before it, and staged leftovers of it.
+    """Forget rows of files last changed before an instant.
 
-    Files that are still there are not read again unless they change.
+    Files that are still there are not read again unless they change. Runs are kept for as long as the ledger says.
     """
     files, _ = services.session_files.listing()
-    pruned = services.warehouse.prune_sessions(older_than, [seen.path for seen in files])
-    services.staging.sweep(older_than)
-    return msgspec.structs.replace(pruned, runs=services.warehouse.prune_runs(older_than))
+    return services.warehouse.prune_sessions(older_than, [seen.path for seen in files])
 
 
 def sweep(services: PipelineServices, now: datetime) -> int:

@@ -1,15 +1,18 @@
 """A run of a session processor, in parts: scan, then process and commit each batch, then record."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 from tasks import pipeline
-from tasks.domain.batches import Batch, Committed, Fence, Staged
+from tasks.domain.batches import Batch, Committed, Fence, Plan, Staged
 from tasks.domain.claims import Lease, Progress, refuse_stopped
 from tasks.domain.outcomes import Outcome, Result
 from tasks.errors import FencedError, LeaseLostError, RunCancelledError
 from tasks.ports import Services
 from tasks.run_once import describe, record
 
+PLANNED_FILES, PLANNED_BYTES, LEFT_OVER = "planned_files", "planned_bytes", "left_over"
+FIGURES = ("files", "rows", "bytes", "lines", "bad_lines", "failed", "moved")
 SendPart = Callable[[Lease, int, Batch], None]
 
 
@@ -20,20 +23,37 @@ def start(services: Services, lease: Lease, processor: str, send: SendPart) -> R
     plan = pipeline.scan(services, (processor,), services.budget)
     if not plan.batches:
         return Result(outcome=Outcome.OK, detail={"files": 0, "unchanged": plan.unchanged, "waiting": plan.waiting})
-    if not services.claims.hand_over(lease, len(plan.batches)):
+    if not services.claims.hand_over(lease, len(plan.batches), planned(plan)):
         raise LeaseLostError(f"{lease.launch.identity}: its lease was lost while it scanned")
     for number, batch in enumerate(plan.batches):
         send(lease, number, batch)
     return None
 
 
-def process(services: Services, lease: Lease, batch: Batch) -> Staged:
-    """Read one batch and stage its rows, under the run's lease; raises LeaseLostError when the run is over."""
+def planned(plan: Plan) -> dict[str, int]:
+    """Return what the figures of a run begin with."""
+    return {PLANNED_FILES: plan.files, PLANNED_BYTES: plan.bytes, LEFT_OVER: plan.left_over}
+
+
+def process(services: Services, lease: Lease, part: int, batch: Batch) -> Staged | None:
+    """Read one batch and stage its rows, under the run's lease; raises LeaseLostError when the run is over.
+
+    None when the run's time is up: then the batch is counted, and left for the next run. Batches wait oldest first.
+    """
     refuse_stopped(lease, services.claims.renew(lease))
+    if time_is_up(services, lease):
+        finish_part(services, lease, part, figures_of(None) | {LEFT_OVER: len(batch.works)})
+        return None
     with services.watchdog.renewing(lease) as stop:
         staged = pipeline.process(services, batch)
         stop.check()
         return staged
+
+
+def time_is_up(services: Services, lease: Lease) -> bool:
+    """Tell whether a run has spent its budget in seconds."""
+    seconds = services.budget.seconds
+    return seconds is not None and services.clock.now() - lease.claimed_at > timedelta(seconds=seconds)
 
 
 def commit(services: Services, lease: Lease, part: int, staged: Staged) -> Progress | None:
@@ -77,5 +97,5 @@ def result_of(progress: Progress) -> Result:
 def figures_of(committed: Committed | None) -> dict[str, int]:
     """Return the figures that a part adds to its run; a part that could not be done adds none."""
     if committed is None:
-        return dict.fromkeys(("files", "rows", "bytes", "lines", "bad_lines", "failed", "moved"), 0)
-    return {name: getattr(committed, name) for name in figures_of(None)}
+        return dict.fromkeys((*FIGURES, LEFT_OVER), 0)
+    return {name: getattr(committed, name) for name in FIGURES} | {LEFT_OVER: 0}

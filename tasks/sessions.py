@@ -73,10 +73,12 @@ def process_batch(self: JobTask, job: str, lease: dict[str, Any], part: int, bat
     """Read one batch of session files and stage its rows."""
     held = msgspec.convert(lease, Lease)
     try:
-        staged = session_runs.process(self.services, held, msgspec.convert(batch, Batch))
+        staged = session_runs.process(self.services, held, part, msgspec.convert(batch, Batch))
     except Exception as error:
         session_runs.fail_part(self.services, held, part, error)
         raise
+    if staged is None:
+        return "left for the next run: its time is up"
     commit_batch.apply_async((job, lease, part, msgspec.to_builtins(staged)), **_shown(held, part))
     return f"staged {staged.lines} lines"
 

@@ -6,7 +6,6 @@ room for HTTP jobs, and an endpoint that is down is asked a few times and not on
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from itertools import chain
 
 from tasks import pipeline, session_runs
@@ -124,9 +123,7 @@ def over(services: Services, lease: Lease, asked: Asked) -> str:
     """Say why the rest of a lane is left for the next run; empty when it goes on."""
     if asked.outage:
         return f"not asked: {asked.problem}"
-    seconds = services.budget.seconds
-    spent = services.clock.now() - lease.claimed_at
-    return "left for the next run" if seconds is not None and spent > timedelta(seconds=seconds) else ""
+    return "left for the next run" if session_runs.time_is_up(services, lease) else ""
 
 
 def leave(services: Services, lease: Lease, lane: Lane, problem: str) -> None:

@@ -1,6 +1,6 @@
 """Fakes that obey the same contracts as the real adapters; the contract tests run on both."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +12,7 @@ from tasks.domain.outcomes import Launch, Outcome, Run
 from tasks.domain.policies import Overlap
 
 TAKEOVER = timedelta(seconds=2)
+NO_FIGURES: Mapping[str, int] = {}
 
 
 @dataclass(kw_only=True)
@@ -38,10 +39,16 @@ class Slot:
     expiry: datetime | None = None
     outcome: Outcome | None = None
     parts: dict[int, Mapping[str, int]] = field(default_factory=dict)
+    begun_with: Mapping[str, int] | None = None
     parts_left: int = 0
     error: str = ""
     terms: Terms = field(default_factory=Terms)
     cancelled_by: str = ""
+
+    def progress(self, names: Iterable[str]) -> Progress:
+        added = [self.begun_with or NO_FIGURES, *self.parts.values()]
+        sums = {name: sum(each.get(name, 0) for each in added) for name in names}
+        return Progress(parts_left=self.parts_left, error=self.error or None, figures=sums)
 
 
 @dataclass(kw_only=True)
@@ -97,10 +104,10 @@ class MemoryClaims:
             slot.state, slot.window_end, slot.expiry = "sent", window_end, None
         return slot is not None
 
-    def hand_over(self, lease: Lease, parts: int) -> bool:
+    def hand_over(self, lease: Lease, parts: int, figures: Mapping[str, int] = NO_FIGURES) -> bool:
         slot = self._held(lease)
         if slot is not None:
-            slot.parts_left = parts
+            slot.parts_left, slot.begun_with = parts, figures
         return self.renew(lease) is not Hold.LOST
 
     def part_done(self, lease: Lease, part: int, figures: Mapping[str, int], error: str = "") -> Progress | None:
@@ -111,8 +118,13 @@ class MemoryClaims:
             slot.parts[part] = figures
             slot.parts_left -= 1
             slot.error = slot.error or error
-        sums = {name: sum(each.get(name, 0) for each in slot.parts.values()) for name in figures}
-        return Progress(parts_left=slot.parts_left, error=slot.error or None, figures=sums)
+        return slot.progress(figures)
+
+    def progress(self, identity: str) -> Progress | None:
+        slot = self.slots.get(identity)
+        if slot is None or slot.begun_with is None:
+            return None
+        return slot.progress([name for each in (slot.begun_with, *slot.parts.values()) for name in each])
 
     def record(self, lease: Lease, run: Run, *, busy_for: timedelta = timedelta(0)) -> Outcome | None:
         slot = self.slots.get(lease.launch.identity)

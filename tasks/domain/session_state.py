@@ -104,7 +104,6 @@ class Pruned(msgspec.Struct, frozen=True, kw_only=True):
 
     files: int
     rows: int
-    runs: int = 0
 
 
 def changed_at(work: Work) -> datetime:

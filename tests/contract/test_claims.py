@@ -368,6 +368,21 @@ def test_a_run_in_parts_ends_when_the_last_part_is_done(world: World) -> None:
     assert (last.parts_left, last.error, dict(last.figures)) == (0, "disk full", {"rows": 15})
 
 
+def test_a_run_in_parts_shows_how_far_it_is_from_what_was_planned_on(world: World) -> None:
+    lease = claimed(world.claims.claim(world.launch(), LONG, worker="a"))
+    assert world.claims.progress(lease.launch.identity) is None
+    world.claims.hand_over(lease, 2, {"planned": 7, "left": 1})
+    begun = world.claims.progress(lease.launch.identity)
+    assert begun is not None
+    assert (begun.parts_left, begun.error, dict(begun.figures)) == (2, None, {"planned": 7, "left": 1})
+    done = world.claims.part_done(lease, 0, {"rows": 3, "left": 2}, "disk full")
+    assert done is not None
+    assert dict(done.figures) == {"rows": 3, "left": 3}
+    seen = world.claims.progress(lease.launch.identity)
+    assert seen is not None
+    assert (seen.parts_left, seen.error, dict(seen.figures)) == (1, "disk full", {"planned": 7, "left": 3, "rows": 3})
+
+
 def test_a_part_of_a_run_that_lost_its_lease_is_refused(world: World) -> None:
     lease = claimed(world.claims.claim(world.launch(), Terms(lease=SHORT), worker="a"))
     world.claims.hand_over(lease, 2)

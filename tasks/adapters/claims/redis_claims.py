@@ -15,6 +15,8 @@ from tasks.domain.slots import from_epoch_microseconds
 NAMES = ("claim", "renew", "hand_over", "part", "record", "give_back", "settle", "cancel", "resolve", "reap")
 MILLISECOND = timedelta(milliseconds=1)
 REAP_MOST = 500
+SUM = "sum:"
+NO_FIGURES: Mapping[str, int] = {}
 
 
 class RedisClaims:
@@ -46,16 +48,25 @@ class RedisClaims:
     def give_back(self, lease: Lease, window_end: datetime | None) -> bool:
         return bool(self._scripts.run("give_back", lease.launch.identity, lease.token, milliseconds(window_end)))
 
-    def hand_over(self, lease: Lease, parts: int) -> bool:
-        return bool(self._scripts.run("hand_over", lease.launch.identity, lease.token, lease.lease_ms, parts))
+    def hand_over(self, lease: Lease, parts: int, figures: Mapping[str, int] = NO_FIGURES) -> bool:
+        args = (lease.token, lease.lease_ms, parts, *_in_turn(figures))
+        return bool(self._scripts.run("hand_over", lease.launch.identity, *args))
 
     def part_done(self, lease: Lease, part: int, figures: Mapping[str, int], error: str = "") -> Progress | None:
-        pairs = [each for pair in figures.items() for each in pair]
-        reply = self._scripts.run("part", lease.launch.identity, lease.token, lease.lease_ms, part, error, *pairs)
+        args = (lease.token, lease.lease_ms, part, error, *_in_turn(figures))
+        reply = self._scripts.run("part", lease.launch.identity, *args)
         if reply is None:
             return None
         sums = dict(zip(reply[2::2], reply[3::2], strict=True))
         return Progress(parts_left=reply[0], error=reply[1] or None, figures=sums)
+
+    def progress(self, identity: str) -> Progress | None:
+        with reachable():
+            fields = self._scripts.redis.hgetall(self._scripts.key(f"slot:{identity}"))
+        if "parts_left" not in fields:
+            return None
+        sums = {name.removeprefix(SUM): int(value) for name, value in fields.items() if name.startswith(SUM)}
+        return Progress(parts_left=int(fields["parts_left"]), error=fields.get("error"), figures=sums)
 
     def record(self, lease: Lease, run: Run, *, busy_for: timedelta = timedelta(0)) -> Outcome | None:
         entry, hold_ms = msgspec.json.encode(run), busy_for // MILLISECOND
@@ -78,3 +89,7 @@ class RedisClaims:
     def reap(self) -> Sequence[str]:
         ended: list[str] = self._scripts.run("reap", "", self._scripts.keep_ms, REAP_MOST)
         return ended
+
+
+def _in_turn(figures: Mapping[str, int]) -> list[str | int]:
+    return [each for pair in figures.items() for each in pair]
