@@ -49,7 +49,7 @@ MODES = (
     "not-yet",
     "endless",
 )
-LATE_SECONDS = 3
+LATE_SECONDS = 8
 KINDS = {
     "RS256": lambda: rsa.generate_private_key(public_exponent=65537, key_size=2048),
     "ES256": lambda: ec.generate_private_key(ec.SECP256R1()),

@@ -44,6 +44,7 @@ class Escapement(Celery):
 def make_app(settings: Settings) -> Escapement:
     """Make the app; needs no connection."""
     app = Escapement(settings)
+    app.set_default()
     broker = settings.redis_url or embedded_url(settings.data_dir)
     app.conf.update(
         broker_url=broker,

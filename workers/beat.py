@@ -18,6 +18,7 @@ from workers.beat_names import give_up_name, keep_name, own_name
 from workers.beat_work import BeatWork, Hands, open_work
 from workers.dispatcher import Fire
 from workers.liveness import touch
+from workers.triggers.host import TriggerHost
 from workers.triggers.message import send
 
 AWAY_SECONDS = 1.0
@@ -33,6 +34,7 @@ class SlotScheduler(Scheduler):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.node: str = node_name(None)
         self._work: BeatWork | None = None
+        self._trigger: TriggerHost | None = None
         self._away_since: datetime | None = None
         self._last_away = ""
         self._service: Any = None
@@ -62,7 +64,12 @@ class SlotScheduler(Scheduler):
         return self._work.dispatcher.fires if self._work else 0
 
     def tick(self) -> float:  # type: ignore[override]
-        """Dispatch what is due; return the seconds to sleep."""
+        """Dispatch what is due; return the seconds to sleep.
+
+        A signal that came while a message was sent may have closed beat and then been lost among the errors of that send.
+        """
+        if self._closed:
+            raise SystemExit
         now = datetime.now(UTC)
         try:
             seconds = self._tick(now)
@@ -79,6 +86,8 @@ class SlotScheduler(Scheduler):
     def close(self) -> None:
         self._closed = True
         self._history.stop()
+        if self._trigger is not None:
+            self._trigger.stop()
         self._events.offline(self.node, fires=self.fires)
         if self._work is not None:
             try:
@@ -102,7 +111,17 @@ class SlotScheduler(Scheduler):
         hands = Hands(send=self._send, history=self._history, stopping=lambda: self._closed)
         work = open_work(self._services, now, node=self.node, hands=hands)
         self._history.start()
+        self._trigger = self._start_trigger(work)
         return work
+
+    def _start_trigger(self, work: BeatWork) -> TriggerHost:
+        """Let somebody else call the slots if that is wanted; this beat then comes after, and sends what was not."""
+        escapement: Any = self.app
+        jobs = work.dispatcher.timetable.jobs
+        trigger = TriggerHost(escapement.settings, self._services, lambda: dict(jobs), node=self.node)
+        work.dispatcher.hold = trigger.hold
+        work.watch.changed = trigger.jobs_changed
+        return trigger
 
     def _send(self, fire: Fire) -> None:
         send(fire, producer=self.producer)

@@ -35,7 +35,7 @@ class Dispatcher:
 
     `send` puts a message into its queue, `record` sees to the history of what was missed. Every method raises
     RedisUnavailableError when Redis can't be reached; then the slots stay due. `unsendable` says of jobs why their
-    messages could not be made.
+    messages could not be made. Slots are left to somebody else until they are `hold` late.
     """
 
     timetable: Timetable
@@ -43,6 +43,7 @@ class Dispatcher:
     send: Callable[[Fire], None]
     record: Callable[[Sequence[Backlog]], None]
     beat: str
+    hold: timedelta = timedelta(0)
     fires: int = 0
     unsendable: dict[str, str] = field(default_factory=dict)
     _others: list[tuple[datetime, Fire]] = field(default_factory=list)
@@ -54,7 +55,7 @@ class Dispatcher:
             self.timetable.step_back(now)
         self._latest = now
         self._take_over(now)
-        self._carry(self.timetable.take_due(now), now)
+        self._carry(self.timetable.take_due(now - self.hold), now)
 
     def run_one(self, name: str, until: datetime, now: datetime) -> None:
         """Dispatch what is due of one job up to `until`: what comes after it is due by another definition."""
@@ -63,7 +64,7 @@ class Dispatcher:
     def seconds_to_next(self, now: datetime) -> float | None:
         """Return the seconds to the next slot, or to the next look at a slot that another beat was about to send."""
         looks = [(at - now).total_seconds() for at, _ in self._others]
-        following = self.timetable.seconds_to_next(now)
+        following = self.timetable.seconds_to_next(now - self.hold)
         return min(looks if following is None else [following, *looks], default=None)
 
     def _carry(self, taken: Sequence[DueJob], now: datetime) -> None:
@@ -94,7 +95,8 @@ class Dispatcher:
         answers = list(zip(marks, fires, strict=True))
         ours = [fire for mark, fire in answers if mark is Dispatch.YOURS]
         sent = [fire for fire in ours if self._is_sent(fire)]
-        self.dispatches.sent([fire.launch for fire in sent], beat=self.beat)
+        gone = [fire for mark, fire in answers if mark is Dispatch.GONE]
+        self.dispatches.sent([fire.launch for fire in (*sent, *gone)], beat=self.beat)
         self.fires += len(sent)
         self._others += [(now + RECHECK, fire) for mark, fire in answers if mark is Dispatch.THEIRS]
 

@@ -1,7 +1,7 @@
 """Fires one slot from anywhere: mark it as dispatched, send it, note it as sent."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import uuid4
 
@@ -13,7 +13,7 @@ from tasks.domain.lateness import PUNCTUAL, grace
 from tasks.domain.outcomes import Source
 from tasks.domain.slots import EPOCH
 from tasks.ports import Dispatches
-from workers.dispatcher import RECHECK, Fire, launch_of
+from workers.dispatcher import Fire, fire_of
 
 INSTANT = timedelta(microseconds=1)
 
@@ -47,8 +47,8 @@ class Firing:
         return True
 
     def _fire_of(self, job: Job, slot: datetime, now: datetime) -> Fire:
-        launch = msgspec.structs.replace(launch_of(job, slot, now), source=self.source)
-        return Fire(job=job, launch=launch, window_end=max(slot + window(job, slot), now + 2 * RECHECK))
+        fire = fire_of(job, slot, now)
+        return replace(fire, launch=msgspec.structs.replace(fire.launch, source=self.source))
 
 
 def window(job: Job, slot: datetime) -> timedelta:
