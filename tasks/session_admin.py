@@ -69,7 +69,10 @@ def sweep(services: PipelineServices, now: datetime) -> int:
 
 
 def verify(services: PipelineServices, processor: str) -> Verification:
-    """Read everything again from zero, up to where the cursors are, and compare the rows with the warehouse's."""
+    """Read everything again from zero, up to where the cursors are, and compare the rows with the warehouse's.
+
+    Runs may go on meanwhile: a file whose cursor moves is pending.
+    """
     known = processor_named(services, processor)
     kept = services.warehouse.kept(known)
     limits = {each.path: each.position.offset for each in kept}
@@ -79,7 +82,7 @@ def verify(services: PipelineServices, processor: str) -> Verification:
     staged: list[Staged] = []
     try:
         staged += (read_batch(prefixes, services.staging, {processor: known}, batch) for batch in cut(works))
-        found = _differences(services, known, [each.file for each in same], staged)
+        same, found = _settled(services, known, same, staged)
     finally:
         for each in staged:
             services.staging.remove(each.folder)
@@ -121,6 +124,19 @@ def _same(files: Prefixes, kept: Kept) -> bool:
             return seen.size == offset and checksum_of(stream, 0, offset) == kept.position.crc
     except OSError:
         return False
+
+
+def _settled(
+    services: PipelineServices, processor: Processor, same: Sequence[Kept], staged: Sequence[Staged]
+) -> tuple[Sequence[Kept], Sequence[Difference]]:
+    """Compare until no cursor of what was compared has moved: then no commit came in between."""
+    while True:
+        found = _differences(services, processor, [each.file for each in same], staged)
+        now = set(services.warehouse.kept(processor))
+        still = [each for each in same if each in now]
+        if len(still) == len(same):
+            return same, found
+        same = still
 
 
 def _differences(

@@ -44,7 +44,7 @@ class DuckWarehouse:
 
     def compare(self, files: Sequence[Seen], wanted: Mapping[str, int]) -> Comparison:
         """Compare files with the cursors of the wanted processors (name to version) in one set operation."""
-        with self._writing() as connection:
+        with self._reading() as connection:
             return self._sessions(connection).compare(files, wanted)
 
     def commit(self, staged: Staged, paths: Sequence[Path], fence: Fence) -> Committed:
@@ -57,7 +57,7 @@ class DuckWarehouse:
 
     def overview(self) -> Overview:
         """Return what the cursors say: totals of each user, files in trouble."""
-        with self._writing() as connection:
+        with self._reading() as connection:
             return self._admin(connection).overview()
 
     def retry(self, processors: Sequence[str], paths: Sequence[str]) -> int:
@@ -77,7 +77,7 @@ class DuckWarehouse:
 
     def kept(self, processor: Processor) -> list[Kept]:
         """Return the cursors of a processor's present version."""
-        with self._writing() as connection:
+        with self._reading() as connection:
             return self._admin(connection).kept(processor)
 
     def differences(
@@ -141,6 +141,24 @@ class DuckWarehouse:
         """Open the session part for one transaction that more belongs to than a commit of rows."""
         with self._writing() as connection:
             yield self._sessions(connection)
+
+    @contextmanager
+    def _reading(self) -> "Iterator[duckdb.DuckDBPyConnection]":
+        """Open the file for reading alone, as every process may; before there is one, an empty one in memory."""
+        import duckdb  # noqa: PLC0415 - beat and the http workers start without it
+
+        if not self._path.exists():
+            with duckdb.connect(":memory:") as connection:
+                connection.execute(self._schema["session"])
+                self._ensure_tables(connection)
+                yield connection
+            return
+        with self._turn, opened(self._path, patience_s=self._patience_s, read_only=True) as connection:
+            connection.execute(self._schema["session"])
+            try:
+                yield connection
+            except duckdb.CatalogException as error:
+                raise EscapementError(f"the warehouse is of another version: {error}") from error
 
     @contextmanager
     def _writing(self) -> "Iterator[duckdb.DuckDBPyConnection]":

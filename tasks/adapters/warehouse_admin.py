@@ -79,7 +79,7 @@ def differences(
     for table in processor.tables:
         connection.execute(for_table(sql["fill_kept"], table), {"files": list(files)})
         if parts.get(table):
-            connection.execute(for_table(sql["fill_rebuilt"], table), {"paths": parts[table]})
+            connection.execute(for_table(sql["fill_rebuilt"], table), {"paths": parts[table], "files": list(files)})
     found = [(name, connection.execute(for_table(sql["compare"], name)).fetchall()[0]) for name in processor.compared]
     return [
         Difference(processor=processor.name, relation=name, missing=missing, extra=extra, example=example)

@@ -70,7 +70,8 @@ insert into kept.main.the_table by name
 select * from warehouse.main.the_table where file in (select unnest($files));
 
 -- name: fill_rebuilt
-insert into rebuilt.main.the_table by name select * from read_parquet($paths);
+insert into rebuilt.main.the_table by name
+select * from read_parquet($paths) where file in (select unnest($files));
 
 -- name: compare
 with missing as (from rebuilt.main.the_table except all from kept.main.the_table),

@@ -140,6 +140,35 @@ def test_files_that_changed_since_they_were_read_are_left_to_the_next_run(bench)
     assert (found.files, found.pending, found.differences) == (1, 1, ())
 
 
+def test_what_is_committed_while_a_rebuild_is_on_is_pending_and_no_difference(bench, monkeypatch):
+    bench.write("alice/s.jsonl", *script().turns(3))
+    bench.write("bob/t.jsonl", *script(2, "t").turns(3))
+    bench.ingest()
+    compare = bench.warehouse.differences
+
+    def compare_after_a_commit(*args):
+        monkeypatch.undo()
+        bench.append("alice/s.jsonl", *script(3).turns(1))
+        bench.ingest()
+        return compare(*args)
+
+    monkeypatch.setattr(bench.warehouse, "differences", compare_after_a_commit)
+    found = session_admin.verify(bench, "usage")
+    assert (found.files, found.pending, found.differences) == (1, 1, ())
+
+
+def test_looking_never_opens_the_warehouse_for_writing(bench):
+    bench.write("alice/s.jsonl", *script().turns(3))
+    status(bench)
+    assert not (bench.folder / "warehouse.duckdb").exists()
+    bench.ingest()
+    before = (bench.folder / "warehouse.duckdb").stat()
+    (bench.folder / "warehouse.duckdb").chmod(0o400)
+    assert status(bench).overview.users[0].files == 1
+    assert session_admin.verify(bench, "usage").files == 1
+    assert (bench.folder / "warehouse.duckdb").stat().st_mtime_ns == before.st_mtime_ns
+
+
 def test_pruning_forgets_old_files_and_does_not_read_them_again(bench):
     bench.write("alice/s.jsonl", *script().turns(3))
     bench.write("bob/t.jsonl", *script(2, "t").turns(3))
