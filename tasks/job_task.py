@@ -1,5 +1,6 @@
 """The Celery side of a job: its name in Flower, its launch from the message, its answer to the caller."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -9,7 +10,7 @@ from celery.exceptions import Ignore, Reject
 from tasks.domain.claims import Again, Refusal, Refused, Terms
 from tasks.domain.jobs import Job
 from tasks.domain.outcomes import Launch, Outcome, Source
-from tasks.domain.policies import wait_pause
+from tasks.domain.policies import Overlap, wait_pause
 from tasks.domain.slots import parse_slot, slot_text
 from tasks.errors import EscapementError, RedisUnavailableError, UnknownJobError
 from tasks.ports import Services
@@ -21,6 +22,7 @@ else:
     BaseTask = Task
 
 MOMENT = timedelta(milliseconds=1)
+ALONE = "alone"
 
 
 class RunFailedError(EscapementError):
@@ -58,6 +60,8 @@ class JobTask(BaseTask):
         puts the message back, when Redis was away: if the slot was claimed all the same, the next delivery sees it.
         """
         launch = self.launch(job.name, slot)
+        if ALONE in self._headers():
+            job = replace(job, overlap=Overlap.SKIP)
         terms = terms_of(job, lease, launch.slot, self.window_end())
         try:
             ended = run_once(self.services, launch, terms, act)
@@ -105,11 +109,14 @@ class JobTask(BaseTask):
         return _instant(self._headers().get("window_end"))
 
     def job_of(self, name: str) -> Job:
-        """Look a job up by its name; raises UnknownJobError that lists the names there are."""
-        jobs = self.services.jobs
-        if name not in jobs:
-            raise UnknownJobError(f"no job is named {name!r}; there are: {', '.join(sorted(jobs))}")
-        return jobs[name]
+        """Look a job up by its name; raises UnknownJobError that lists the names there are.
+
+        Raises Reject, which puts the message back, when Redis was away and may know it.
+        """
+        try:
+            return self.services.job(name)
+        except RedisUnavailableError as error:
+            raise Reject(str(error), requeue=True) from error
 
     def _is_redelivered(self) -> bool:
         return bool((self.request.delivery_info or {}).get("redelivered"))

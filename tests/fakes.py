@@ -10,6 +10,8 @@ from tasks.domain.backlog import Backlog, Row, row_run
 from tasks.domain.claims import Dispatch, Hold, Lease, LedgerEntry, Progress, Refusal, Refused, Terms
 from tasks.domain.outcomes import Launch, Outcome, Run
 from tasks.domain.policies import Overlap
+from tasks.domain.schedules import Origin, Schedule, ScheduleState
+from tasks.domain.stored import Changes, Restored, Stored, Wish
 
 TAKEOVER = timedelta(seconds=2)
 NO_FIGURES: Mapping[str, int] = {}
@@ -187,8 +189,8 @@ class MemoryClaims:
         for launch in launches:
             if after is None or self.newest_slots.get(launch.job, datetime.min.replace(tzinfo=UTC)) >= after:
                 self._note_newest(launch)
-            slot = self.slots[launch.identity]
-            if slot.state == "dispatched" and slot.beat == beat:
+            slot = self.slots.get(launch.identity)
+            if slot is not None and slot.state == "dispatched" and slot.beat == beat:
                 slot.state = "sent"
 
     def miss(self, launches: Sequence[Launch], error: str) -> int:
@@ -323,6 +325,78 @@ class MemoryClaims:
     def _note_newest(self, launch: Launch) -> None:
         if launch.slot is not None:
             self.newest_slots[launch.job] = max(launch.slot, self.newest_slots.get(launch.job, launch.slot))
+
+
+@dataclass(kw_only=True)
+class MemoryScheduleStore:
+    """The contract of the schedule store, beside the claims of the same process."""
+
+    claims: MemoryClaims
+    schedules: dict[str, tuple[Schedule, datetime]] = field(default_factory=dict)
+    log: list[str] | None = None
+
+    def is_open(self) -> bool:
+        return self.log is not None
+
+    def version(self) -> int:
+        return len(self.log or ())
+
+    def changes(self, after: int | None) -> Changes:
+        version, now = self.version(), self.claims.clock.now()
+        if after is None or after > version:
+            found = {each.schedule.job: each for each in self.all()}
+            return Changes(version=version, now=now, schedules=found, complete=True)
+        jobs = dict.fromkeys((self.log or [])[after:])
+        return Changes(version=version, now=now, schedules={job: self.find(job) for job in jobs})
+
+    def find(self, job: str) -> Stored | None:
+        if job not in self.schedules:
+            return None
+        schedule, since = self.schedules[job]
+        return Stored(schedule=schedule, since=since, left=self.claims.repeats.get(job))
+
+    def all(self) -> Sequence[Stored]:
+        found = [self.find(job) for job in sorted(self.schedules)]
+        return [
+            each
+            for each in found
+            if each is not None
+            and (each.schedule.origin is Origin.STORE or each.schedule.state is ScheduleState.PAUSED)
+        ]
+
+    def change(self, wish: Wish) -> datetime | None:
+        job, now = wish.schedule.job, self.claims.clock.now()
+        known = self.schedules.get(job)
+        if wish.replaces != (known[0] if known else None):
+            return None
+        if wish.schedule.state is ScheduleState.REMOVED:
+            for book in (self.schedules, self.claims.paused, self.claims.repeats):
+                book.pop(job, None)
+            self.claims.paused[job] = "deleted"
+        else:
+            self._keep(wish.schedule, now, wish.times)
+        self.log = [*(self.log or []), job]
+        return now
+
+    def restore(self, jobs: Sequence[Restored]) -> int | None:
+        if self.is_open():
+            return None
+        kept = [each for each in jobs if each.schedule is not None]
+        for each in kept:
+            if each.schedule is not None:
+                self._keep(each.schedule, each.taken_care_of, each.left)
+        self.log = [""]
+        return len(kept)
+
+    def _keep(self, schedule: Schedule, since: datetime, times: int | None) -> None:
+        self.schedules[schedule.job] = (schedule, since)
+        self.claims.paused.pop(schedule.job, None)
+        if schedule.state is ScheduleState.PAUSED:
+            self.claims.paused[schedule.job] = schedule.reason
+        if times:
+            self.claims.repeats[schedule.job] = times
+        elif times == 0:
+            self.claims.repeats.pop(schedule.job, None)
 
 
 def _order(stream_id: str) -> tuple[int, int]:

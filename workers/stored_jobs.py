@@ -15,6 +15,7 @@ from workers.jobs_file import FileTerms, decode_entries
 from workers.jobs_file_entry import OF_PROCESSORS, EntryTerms
 
 SOURCE = "schedule"
+REPEAT = "repeat"
 OF_A_PROCESSOR = frozenset({"name", "schedule", "timezone", "processor", "catch_up", "overlap", "group", "phase"})
 
 
@@ -72,7 +73,7 @@ class RuntimeJobs:
 
     def job_of(self, entry: Mapping[str, Any], *, now: datetime) -> Job:
         """Read one entry; raises ConfigurationError."""
-        stand_in = self._stand_in(dict(entry))
+        stand_in = self._stand_in({key: value for key, value in entry.items() if key != REPEAT})
         terms = EntryTerms(timezone=self.timezone, now=now, variables=self.secrets)
         found = decode_entries([stand_in], SOURCE, FileTerms(entries=terms, taken=frozenset()))
         settled = settle(found.drafts)
