@@ -15,8 +15,10 @@ from celery.utils.log import get_logger
 from tornado.web import HTTPError, RequestHandler, url
 
 from tasks.domain.jobs import Job
+from tasks.domain.schedules import ScheduleState
 from tasks.domain.slots import parse_slot, slot_text
-from tasks.errors import RedisUnavailableError
+from tasks.errors import ConfigurationError, RedisUnavailableError, UnknownJobError
+from tasks.ports import Services
 from workers.triggers.firing import Firing, is_slot, window
 from workers.triggers.gate import Gate, NotLetInError
 from workers.triggers.keys import read_key
@@ -110,13 +112,23 @@ class TriggerCallback(RequestHandler):
 
 def fire(app: Any, name: str, slot: datetime) -> Answer:
     """Mark a slot as dispatched and send it, if it is still one and still in time; raises RedisUnavailableError."""
-    services = app.services
-    job: Job | None = services.jobs.get(name)
-    now = services.clock.now()
+    services: Services = app.services
+    job, now = _active(services, name), services.clock.now()
     if job is None or not is_slot(job, slot) or now - slot > window(job, slot):
         return Answer.GONE
     firing = Firing(dispatches=services.dispatches, send=send, who="flower")
     return Answer.DISPATCHED if firing.fire(job, slot, now) else Answer.GONE
+
+
+def _active(services: Services, name: str) -> Job | None:
+    """Return a job of which slots are expected."""
+    stored = services.store.find(name)
+    if stored is not None and stored.schedule.state is not ScheduleState.ACTIVE:
+        return None
+    try:
+        return services.job(name)
+    except (UnknownJobError, ConfigurationError):
+        return None
 
 
 @cache
