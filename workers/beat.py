@@ -66,7 +66,7 @@ class SlotScheduler(Scheduler):
     def tick(self) -> float:  # type: ignore[override]
         """Dispatch what is due; return the seconds to sleep.
 
-        A signal that came while a message was sent may have closed beat and then been lost among the errors of that send.
+        A signal that came while a message was sent may have closed beat, and been lost among the errors of that send.
         """
         if self._closed:
             raise SystemExit
