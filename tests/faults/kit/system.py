@@ -122,6 +122,7 @@ class System:
         self.proxy.forget()
         for each in self.roles.values():
             each.signal(signal.SIGCONT)
+        self.wait_for(lambda: not self.direct.hlen("escapement:owed"), seconds, "the history of missed slots is owed")
         for name in [name for name in self.roles if name.startswith("beat")]:
             self.roles.pop(name).end()
         self.wait_for(self.quiet, seconds, "the slots did not end")
