@@ -3,9 +3,10 @@
 A new HTTP job is one more line in BUILT_IN; the variables that set its schedule and phase follow from its name.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import count
 from typing import Protocol
 
 from tasks.domain.cadence import Cadence, CadenceError, Interval
@@ -13,8 +14,10 @@ from tasks.domain.cadence_text import parse_cadence
 from tasks.domain.drafts import Draft, Settled, settle
 from tasks.domain.jobs import Action, HttpCall, Job, Method, ProcessSessions
 from tasks.errors import ConfigurationError
+from tasks.processors import others
 
 PIPELINE = "pipeline"
+FIRST_OF_OTHERS = 19
 COUNTS_FROM_START = "counts from each start of a beat; write `at 2026-12-01T09:00` for one instant"
 
 
@@ -71,6 +74,23 @@ def _call(method: Method, path: str, timeout: float) -> HttpCall:
     return HttpCall(method=method, url=path, timeout=timeout)
 
 
+def of_other_processors(names: Sequence[str]) -> tuple[BuiltIn, ...]:
+    """Return a job for each session processor of another package, with intervals that keep the group coprime."""
+    return tuple(
+        BuiltIn(
+            name=f"session-processor:{name}",
+            action=ProcessSessions(processor=name),
+            schedule=f"every {minutes}m",
+            group=PIPELINE,
+        )
+        for name, minutes in zip(names, _primes_from(FIRST_OF_OTHERS), strict=False)
+    )
+
+
+def _primes_from(start: int) -> Iterator[int]:
+    return (number for number in count(start) if all(number % divisor for divisor in range(2, number)))
+
+
 BUILT_IN = (
     BuiltIn(
         name="data-refresh",
@@ -116,6 +136,7 @@ BUILT_IN = (
         seconds=lambda settings: settings.scheduler_corporate_memory_interval,
         group=PIPELINE,
     ),
+    *of_other_processors(others()),
 )
 
 

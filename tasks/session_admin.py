@@ -127,8 +127,8 @@ def _same(files: Prefixes, kept: Kept) -> bool:
 
 
 def _settled(
-    services: PipelineServices, processor: Processor, same: Sequence[Kept], staged: Sequence[Staged]
-) -> tuple[Sequence[Kept], Sequence[Difference]]:
+    services: PipelineServices, processor: Processor, same: list[Kept], staged: Sequence[Staged]
+) -> tuple[list[Kept], Sequence[Difference]]:
     """Compare until no cursor of what was compared has moved: then no commit came in between."""
     while True:
         found = _differences(services, processor, [each.file for each in same], staged)

@@ -73,7 +73,7 @@ class DuckWarehouse:
     def prune_sessions(self, older_than: datetime, present: Sequence[str]) -> Pruned:
         """Forget rows of files last changed before an instant, and the cursors of those that are not `present`."""
         with self._writing() as connection:
-            return self._admin(connection).prune(older_than, present, self._tables)
+            return self._admin(connection).prune(older_than, present, self._tables(connection))
 
     def kept(self, processor: Processor) -> list[Kept]:
         """Return the cursors of a processor's present version."""
@@ -127,14 +127,15 @@ class DuckWarehouse:
                 raise EscapementError(f"the warehouse can't answer: {error}") from error
 
     def _sessions(self, connection: "duckdb.DuckDBPyConnection") -> OpenSessions:
-        return OpenSessions(connection=connection, tables=self._tables, now=self._clock())
+        return OpenSessions(connection=connection, tables=self._tables(connection), now=self._clock())
 
     def _admin(self, connection: "duckdb.DuckDBPyConnection") -> OpenAdmin:
         return OpenAdmin(connection=connection, now=self._clock())
 
-    @property
-    def _tables(self) -> dict[str, tuple[str, ...]]:
-        return {name: processor.tables for name, processor in self._processors.items()}
+    def _tables(self, connection: "duckdb.DuckDBPyConnection") -> dict[str, list[str]]:
+        """Return the tables of each processor that are there."""
+        there = {name for (name,) in connection.execute(self._schema["there"]).fetchall()}
+        return {name: [table for table in each.tables if table in there] for name, each in self._processors.items()}
 
     @contextmanager
     def sessions(self) -> Iterator[OpenSessions]:
@@ -172,19 +173,15 @@ class DuckWarehouse:
             connection.commit()
 
     def _ensure_tables(self, connection: "duckdb.DuckDBPyConnection") -> None:
-        ddl = [
-            self._schema["tables"],
-            statements("ledger_schema.sql")["tables"],
-            *(processor.ddl for processor in self._processors.values()),
-        ]
-        digest = blake2b("\n".join(ddl).encode(), digest_size=16).hexdigest()
+        own = "\n".join([self._schema["tables"], statements("ledger_schema.sql")["tables"]])
+        theirs = [processor.ddl for processor in self._processors.values()]
+        digest = blake2b("\n".join([own, *theirs]).encode(), digest_size=16).hexdigest()
         if self._known_schema(connection) == digest:
             return
-        connection.begin()
-        for statement in ddl:
-            connection.execute(statement)
+        connection.execute(own)
+        for ddl in theirs:
+            _execute_apart(connection, ddl)
         connection.execute(self._schema["write_mark"], {"name": "schema", "value": digest})
-        connection.commit()
 
     def _known_schema(self, connection: "duckdb.DuckDBPyConnection") -> str | None:
         import duckdb  # noqa: PLC0415 - beat and the http workers start without it
@@ -197,6 +194,19 @@ class DuckWarehouse:
     def _mark(self, connection: "duckdb.DuckDBPyConnection", name: str) -> str | None:
         row = connection.execute(self._schema["read_mark"], {"name": name}).fetchone()
         return row[0] if row else None
+
+
+def _execute_apart(connection: "duckdb.DuckDBPyConnection", ddl: str) -> None:
+    """Make a processor's tables, all or none; DDL that is wrong fails the runs of this processor, and no others."""
+    import duckdb  # noqa: PLC0415 - beat and the http workers start without it
+
+    connection.begin()
+    try:
+        connection.execute(ddl)
+    except duckdb.Error:
+        connection.rollback()
+    else:
+        connection.commit()
 
 
 def _count(result: "duckdb.DuckDBPyConnection") -> int:

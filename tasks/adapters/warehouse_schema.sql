@@ -9,6 +9,9 @@ select value from marks where name = $name;
 -- name: write_mark
 insert into marks values ($name, $value) on conflict (name) do update set value = excluded.value;
 
+-- name: there
+select table_name from duckdb_tables();
+
 -- name: tables
 create table if not exists marks (name text primary key, value text not null);
 

@@ -1,14 +1,16 @@
 """The table of jobs: what is due when, by default and overridden."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from heapq import merge
 from itertools import pairwise
 
 import pytest
 
-from beat_schedule import BUILT_IN, PIPELINE, counted_from_start, job_table, remarks
+from beat_schedule import BUILT_IN, PIPELINE, counted_from_start, job_table, of_other_processors, remarks
 from tasks.domain.cadence import WEEKDAYS, Daily, Interval, Once
 from tasks.domain.coprime_advice import Coprime, shared_factors
+from tasks.domain.jobs import ProcessSessions
 from tasks.errors import ConfigurationError
 from workers.schedule_notes import notes_for_beat
 from workers.settings import Settings
@@ -30,6 +32,22 @@ def settings(monkeypatch):
     return lambda **fields: Settings.read(None, **fields)
 
 
+@dataclass
+class Overridable:
+    """Settings in which nobody has said anything about the jobs of others."""
+
+    settings: Settings
+
+    def __getattr__(self, name):
+        return getattr(self.settings, name)
+
+    def schedule_of(self, variable):
+        return getattr(self.settings, f"{variable.lower()}_schedule", None)
+
+    def phase_of(self, variable):
+        return None
+
+
 def variables():
     return [job.variable for job in BUILT_IN]
 
@@ -45,6 +63,17 @@ def test_the_variables_follow_from_the_names():
         "SCHEDULER_SESSION_PROCESSOR_VERIFICATION",
         "SCHEDULER_CORPORATE_MEMORY",
     ]
+
+
+def test_processors_of_others_join_the_pipeline_with_intervals_that_keep_it_coprime(settings, monkeypatch):
+    monkeypatch.setattr("beat_schedule.BUILT_IN", (*BUILT_IN, *of_other_processors(["errors", "of-others"])))
+    jobs = job_table(Overridable(settings()))
+    others = {name: job for name, job in jobs.items() if job.action == ProcessSessions(processor="of-others")}
+    assert [str(job.cadence).split(" phase")[0] for job in others.values()] == ["every 23m"]
+    assert [job.variable for job in of_other_processors(["of-others"])] == ["SCHEDULER_SESSION_PROCESSOR_OF_OTHERS"]
+    assert shared_factors(jobs.values()) == []
+    slots = merge(*(job.cadence.slots_between(*YEAR) for job in jobs.values() if job.group == PIPELINE))
+    assert min(later - earlier for earlier, later in pairwise(slots)) >= 10 * SECOND
 
 
 def test_the_defaults(table):
