@@ -16,7 +16,10 @@ import pytest
 import redis
 
 from tasks.adapters.claims import RedisClaims
+from tasks.adapters.schedule_store import RedisScheduleStore
+from tasks.domain.schedules import Schedule
 from tasks.domain.slots import slot_text
+from tasks.domain.stored import Wish, paused
 from tests.conftest import ROOT, end_process, environment, eventually, kill_marked, unused_port
 from tests.integration.trigger_bench import JOB, trigger_env
 from tests.trigger_service import Signer
@@ -151,14 +154,16 @@ def test_what_is_no_slot_any_more_is_gone(site: Site, slot: str) -> None:
     ] * len(calls)
 
 
-def test_a_slot_of_a_paused_job_is_gone(site: Site, slot: str) -> None:
-    schedule = {"job": JOB, "state": "paused", "cadence": "every 2s"}
-    site.client.hset("escapement:schedules", JOB, json.dumps(schedule))
-    try:
-        assert site.call(JOB, slot).json() == {"slot": "gone"}
-    finally:
-        site.client.hdel("escapement:schedules", JOB)
-    assert site.call(JOB, slot).status_code == 202
+def test_slots_of_a_pause_are_gone_and_those_after_it_are_sent(site: Site, slot: str) -> None:
+    store = RedisScheduleStore(site.client)
+    schedule = Schedule(job=JOB, cadence="every 2s")
+    pause = paused(schedule, "for a test")
+    store.change(Wish(schedule=pause, replaces=None))
+    during = slot_text(datetime.fromisoformat(slot) + EVERY)
+    assert [site.call(JOB, each).json() for each in (slot, during)] == [{"slot": "gone"}] * 2
+    store.change(Wish(schedule=schedule, replaces=pause))
+    assert site.call(JOB, during).json() == {"slot": "gone"}
+    assert site.call(JOB, slot_text(datetime.fromisoformat(during) + EVERY)).status_code == 202
 
 
 def test_a_callback_that_comes_too_early_is_to_come_again(site: Site, slot: str) -> None:

@@ -85,7 +85,6 @@ class TriggerCallback(RequestHandler):
             gate_of(app).check(self.request.headers.get("Authorization", ""), job, text)
         except NotLetInError as error:
             logger.warning("a callback from %s was refused: %s", self.request.remote_ip, error)
-            self.set_header("WWW-Authenticate", "Bearer")
             raise HTTPError(HTTPStatus.UNAUTHORIZED) from None
 
     def _slot(self, text: str) -> datetime:
@@ -107,23 +106,25 @@ class TriggerCallback(RequestHandler):
 
     def write_error(self, status_code: int, **_: Any) -> None:
         """Answer in JSON, without Flower's page."""
+        if status_code == HTTPStatus.UNAUTHORIZED:
+            self.set_header("WWW-Authenticate", "Bearer")
         self.finish({"error": HTTPStatus(status_code).phrase})
 
 
 def fire(app: Any, name: str, slot: datetime) -> Answer:
     """Mark a slot as dispatched and send it, if it is still one and still in time; raises RedisUnavailableError."""
     services: Services = app.services
-    job, now = _active(services, name), services.clock.now()
+    job, now = _expecting(services, name, slot), services.clock.now()
     if job is None or not is_slot(job, slot) or now - slot > window(job, slot):
         return Answer.GONE
     firing = Firing(dispatches=services.dispatches, send=send, who="flower")
     return Answer.DISPATCHED if firing.fire(job, slot, now) else Answer.GONE
 
 
-def _active(services: Services, name: str) -> Job | None:
-    """Return a job of which slots are expected."""
+def _expecting(services: Services, name: str, slot: datetime) -> Job | None:
+    """Return the job unless it is paused or its schedule began after the slot, which is beat's to settle then."""
     stored = services.store.find(name)
-    if stored is not None and stored.schedule.state is not ScheduleState.ACTIVE:
+    if stored is not None and (stored.schedule.state is not ScheduleState.ACTIVE or slot <= stored.since):
         return None
     try:
         return services.job(name)
