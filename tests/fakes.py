@@ -211,7 +211,7 @@ class MemoryClaims:
 
     def owe(self, backlogs: Sequence[Backlog]) -> None:
         for each in backlogs:
-            self.backlogs.setdefault(each.name, each)
+            self.backlogs[each.name] = each
 
     def owed(self) -> Sequence[Backlog]:
         return list(self.backlogs.values())

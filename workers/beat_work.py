@@ -74,7 +74,7 @@ def open_work(services: Services, now: datetime, *, node: str, hands: Hands) -> 
     _restore_here(services)
     clock, changes = SharedClock(), services.store.changes(None)
     clock.meet(now, changes.now)
-    start, care = clock.read(now), services.records.schedules.taken_care_of()
+    start, care = max(clock.read(now), changes.now), services.records.schedules.taken_care_of()
     timetable = Timetable.start(services.jobs, care, start)
     timetable.stopping = hands.stopping
     recorder = BacklogRecorder(dispatches=services.dispatches, clock=services.clock, rest=partial(sleep, REST_SECONDS))

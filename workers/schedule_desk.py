@@ -8,6 +8,7 @@ from time import sleep
 from typing import Any
 
 import msgspec
+from kombu.exceptions import OperationalError
 
 from tasks import call_endpoint, process_sessions
 from tasks.domain.backlog import Backlog
@@ -16,7 +17,7 @@ from tasks.domain.jobs import Job, ProcessSessions
 from tasks.domain.lateness import PUNCTUAL, Missed
 from tasks.domain.schedules import BEGINNING, Origin, Schedule, ScheduleState, removed, schedule_of
 from tasks.domain.stored import Stored, Wish, paused, resumed
-from tasks.errors import ConfigurationError, UnknownJobError
+from tasks.errors import ConfigurationError, RedisUnavailableError, UnknownJobError
 from tasks.job_task import ALONE
 from tasks.ports import Services
 from workers.beat_history import BacklogRecorder
@@ -94,7 +95,10 @@ class ScheduleDesk:
         if running := self._running(name):
             raise ConfigurationError(f"{name} is running: {running}")
         task, argument = _task_of(job)
-        return f"manual-{task.apply_async((argument,), headers={ALONE: '1'}).id}"
+        try:
+            return f"manual-{task.apply_async((argument,), headers={ALONE: '1'}).id}"
+        except OperationalError as error:
+            raise RedisUnavailableError(f"the queue can't be reached: {error}") from error
 
     def _schedule(self, entry: Entry, times: int | None) -> Schedule:
         schedule = self.stored_jobs.schedule(entry, now=self.services.clock.now())

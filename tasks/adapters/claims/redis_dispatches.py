@@ -49,7 +49,7 @@ class RedisDispatches:
     def owe(self, backlogs: Sequence[Backlog]) -> None:
         with reachable(), self._scripts.redis.pipeline(transaction=False) as pipeline:
             for each in backlogs:
-                pipeline.hsetnx(self._scripts.key("owed"), each.name, msgspec.json.encode(each))
+                pipeline.hset(self._scripts.key("owed"), each.name, msgspec.json.encode(each))
             pipeline.execute()
 
     def owed(self) -> Sequence[Backlog]:
