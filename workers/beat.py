@@ -117,8 +117,7 @@ class SlotScheduler(Scheduler):
     def _start_trigger(self, work: BeatWork) -> TriggerHost:
         """Let somebody else call the slots if that is wanted; this beat then comes after, and sends what was not."""
         escapement: Any = self.app
-        jobs = work.dispatcher.timetable.jobs
-        trigger = TriggerHost(escapement.settings, self._services, lambda: dict(jobs), node=self.node)
+        trigger = TriggerHost(escapement.settings, self._services, work.dispatcher.timetable, node=self.node)
         work.dispatcher.hold = trigger.hold
         work.watch.changed = trigger.jobs_changed
         return trigger

@@ -1,6 +1,7 @@
 """What the tests of triggers share: processes to start, an API that counts, and the ledger as it is."""
 
 import json
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,7 +55,7 @@ class Bench:
         }
     )
 
-    def start(self, name: str, *command: str, **more: str) -> None:
+    def start(self, name: str, *command: str, **more: str) -> subprocess.Popen[str]:
         fixed = {
             "REDIS_URL": self.redis_url,
             "API_URL": self.api.url,
@@ -62,7 +63,7 @@ class Bench:
             "SCHEDULER_STARTUP_GRACE_SECONDS": "0",
             "SCHEDULER_HEALTH_CHECK_INTERVAL": "2",
         }
-        self.start_process(name, "celery", "-A", "workers", *command, env=self.env | fixed | self.quiet | more)
+        return self.start_process(name, "celery", "-A", "workers", *command, env=self.env | fixed | self.quiet | more)
 
     def start_all(self) -> None:
         """Start Flower, one worker and one beat."""

@@ -12,7 +12,7 @@ from tasks.domain.timetable import Timetable
 from tasks.errors import RedisUnavailableError
 from tests.fakes import FakeClock, MemoryClaims
 from workers.dispatcher import Dispatcher, Fire
-from workers.triggers.firing import Firing, due_slot, is_slot
+from workers.triggers.firing import Firing, due_slot, is_due
 
 MINUTE = timedelta(seconds=60)
 PING = Job(name="ping", cadence=Interval(every=MINUTE), action=HttpCall(method=Method.GET, url="/", timeout=1))
@@ -37,7 +37,7 @@ class Scene:
             beat="beat",
             hold=timedelta(seconds=5),
         )
-        self.caller = Firing(dispatches=self.claims, send=self.send, who="flower")
+        self.caller = Firing(dispatches=self.claims, send=self.send, who="flower", source=Source.WEBHOOK)
 
     def send(self, fire: Fire) -> None:
         if self.broken:
@@ -110,16 +110,17 @@ def test_the_sweep_says_up_to_where_a_job_is_taken_care_of(scene: Scene) -> None
     assert scene.claims.newest() == {"ping": scene.clock.now() - timedelta(seconds=5)}
 
 
-def test_only_an_instant_of_the_cadence_is_a_slot(scene: Scene) -> None:
-    noon = scene.clock.now()
-    assert is_slot(PING, noon)
-    assert not is_slot(PING, noon + timedelta(seconds=1))
+def test_a_slot_is_due_from_its_instant_until_its_window_ends(scene: Scene) -> None:
+    noon, minute = scene.clock.now(), timedelta(minutes=1)
+    hourly = Job(name="hourly", cadence=Interval(every=60 * minute), action=PING.action)
+    assert is_due(hourly, noon, noon)
+    assert is_due(hourly, noon, noon + 30 * minute)
+    assert not is_due(hourly, noon, noon + 31 * minute)
+    assert not is_due(hourly, noon, noon - timedelta(microseconds=1))
+    assert not is_due(hourly, noon + minute, noon + minute)
 
 
-def test_the_newest_slot_is_due_until_its_window_ends(scene: Scene) -> None:
+def test_the_newest_slot_that_nobody_took_care_of_is_the_one_that_is_due(scene: Scene) -> None:
     noon = scene.clock.now()
-    daily = Job(name="daily", cadence=Interval(every=timedelta(hours=1)), action=PING.action)
-    before = noon - timedelta(seconds=1)
-    assert due_slot(daily, before, noon + timedelta(minutes=29)) == noon
-    assert due_slot(daily, before, noon + timedelta(minutes=31)) is None
-    assert due_slot(daily, noon, noon + timedelta(minutes=1)) is None
+    assert due_slot(PING, noon - MINUTE, noon + 2.5 * MINUTE) == noon + 2 * MINUTE
+    assert due_slot(PING, noon + 2 * MINUTE, noon + 2.5 * MINUTE) is None

@@ -47,6 +47,8 @@ def _usable(name: str, desk: Desk) -> TriggerProvider:
     if not (isinstance(kind, type) and issubclass(kind, TriggerProvider)):
         raise _UnusableError(f"{kind!r} is no subclass of TriggerProvider")
     provider = kind(desk)
+    if not isinstance(provider.name, str):
+        raise _UnusableError(f"its name is {provider.name!r}")
     if not timedelta(0) <= provider.hold <= LONGEST_HOLD:
         raise _UnusableError(f"its hold is {provider.hold}, accepted is at most {LONGEST_HOLD}")
     if not provider.is_available():

@@ -20,7 +20,7 @@ INSTANT = timedelta(microseconds=1)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Firing:
-    """The way of a slot that somebody else than beat's timetable fires; `who` shows in the mark.
+    """The way of a slot that somebody else than beat's timetable fires; `who` shows in the mark, `source` in the run.
 
     Each attempt marks under a name of its own: of two at the same moment one gets the slot. A mark whose message could
     not be sent is taken over by the next beat that looks.
@@ -29,7 +29,7 @@ class Firing:
     dispatches: Dispatches
     send: Callable[[Fire], None]
     who: str
-    source: Source = Source.WEBHOOK
+    source: Source | None = None
 
     def fire(self, job: Job, slot: datetime, now: datetime) -> bool:
         """Fire a slot of the job; true only for the one caller that got it.
@@ -48,20 +48,15 @@ class Firing:
 
     def _fire_of(self, job: Job, slot: datetime, now: datetime) -> Fire:
         fire = fire_of(job, slot, now)
-        return replace(fire, launch=msgspec.structs.replace(fire.launch, source=self.source))
+        return replace(fire, launch=msgspec.structs.replace(fire.launch, source=self.source or fire.launch.source))
 
 
-def window(job: Job, slot: datetime) -> timedelta:
-    """Give how late a slot may still start."""
-    return max(PUNCTUAL, grace(job.cadence, slot, job.catch_up))
-
-
-def is_slot(job: Job, instant: datetime) -> bool:
-    """Say whether the job is due at exactly this instant."""
-    return job.cadence.next_after(instant - INSTANT) == instant
+def is_due(job: Job, slot: datetime, now: datetime) -> bool:
+    """Say whether an instant is a slot of the job that has come due and may still start."""
+    window = max(PUNCTUAL, grace(job.cadence, slot, job.catch_up))
+    return slot <= now <= slot + window and job.cadence.next_after(slot - INSTANT) == slot
 
 
 def due_slot(job: Job, taken_care_of: datetime, now: datetime) -> datetime | None:
-    """Return the newest slot that came due after an instant and may still start."""
-    slot = job.cadence.latest_at_or_before(now, floor=taken_care_of)
-    return None if slot is None or now - slot > window(job, slot) else slot
+    """Return the newest slot that came due after an instant."""
+    return job.cadence.latest_at_or_before(now, floor=taken_care_of)

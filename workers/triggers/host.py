@@ -1,28 +1,23 @@
 """Beat's side of a provider: one is chosen and started, kept in line by a thread, and never in beat's way."""
 
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Final
 
 from celery.utils.log import get_logger
 
-from tasks.domain.jobs import Job
-from tasks.domain.outcomes import Source
+from tasks.domain.timetable import Timetable
 from tasks.errors import EscapementError
 from tasks.ports import Services
 from workers.triggers.base import Desk, RemoteService, TriggerProvider
 from workers.triggers.choose import start_provider
 from workers.triggers.fields import TriggerFields
-from workers.triggers.firing import Firing, due_slot
+from workers.triggers.firing import Firing, due_slot, is_due
 from workers.triggers.message import send
 
 EVERY_SECONDS: Final = 15.0
 LAST_SECONDS: Final = 3.0
-LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-Jobs = Callable[[], Mapping[str, Job]]
 
 logger = get_logger(__name__)
 
@@ -30,11 +25,12 @@ logger = get_logger(__name__)
 class TriggerHost:
     """The provider of one beat; nothing that a provider raises gets out of here."""
 
-    def __init__(self, settings: TriggerFields, services: Services, jobs: Jobs, *, node: str) -> None:
-        self._services = services
-        self._jobs = jobs
+    def __init__(self, settings: TriggerFields, services: Services, timetable: Timetable, *, node: str) -> None:
+        self._timetable = timetable
         self._firing = Firing(dispatches=services.dispatches, send=send, who=node)
-        self._desk = Desk(jobs=jobs, fire=self._fire, now=services.clock.now, remote=remote_of(settings))
+        self._desk = Desk(
+            jobs=lambda: dict(timetable.jobs), fire=self._fire, now=services.clock.now, remote=remote_of(settings)
+        )
         self._provider = start_provider(settings.scheduler_trigger, self._desk)
         self._reconciler = Reconciler(self._provider)
         self._reconciler.start()
@@ -57,18 +53,15 @@ class TriggerHost:
     def _guarded(self, call: Callable[[], None]) -> None:
         try:
             call()
-        except Exception:
+        except (Exception, SystemExit):
             logger.exception("the trigger %s failed; beat fires what it leaves undone", self._provider.name)
 
     def _fire(self, name: str, slot: datetime | None) -> bool:
-        now, job = self._services.clock.now(), self._jobs().get(name)
+        now, job = self._desk.now(), self._timetable.jobs.get(name)
         if job is None:
             return False
-        if slot is not None:
-            return self._firing.fire(job, slot, now)
-        done = self._services.records.schedules.taken_care_of().get(name, LONG_AGO)
-        due = due_slot(job, done, now)
-        return due is not None and replace(self._firing, source=Source.BEAT).fire(job, due, now)
+        due = due_slot(job, self._timetable.handled.get(name, now), now) if slot is None else slot
+        return due is not None and is_due(job, due, now) and self._firing.fire(job, due, now)
 
 
 class Reconciler(threading.Thread):
@@ -103,7 +96,7 @@ class Reconciler(threading.Thread):
             self._provider.reconcile()
         except EscapementError as error:
             self._say_once(str(error))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             logger.debug("trigger", exc_info=True)
             self._say_once(f"{type(error).__name__}: {error}")
         else:

@@ -15,11 +15,12 @@ from celery.utils.log import get_logger
 from tornado.web import HTTPError, RequestHandler, url
 
 from tasks.domain.jobs import Job
+from tasks.domain.outcomes import Source
 from tasks.domain.schedules import ScheduleState
 from tasks.domain.slots import parse_slot, slot_text
 from tasks.errors import ConfigurationError, RedisUnavailableError, UnknownJobError
 from tasks.ports import Services
-from workers.triggers.firing import Firing, is_slot, window
+from workers.triggers.firing import Firing, is_due
 from workers.triggers.gate import Gate, NotLetInError
 from workers.triggers.keys import read_key
 from workers.triggers.message import send
@@ -115,9 +116,9 @@ def fire(app: Any, name: str, slot: datetime) -> Answer:
     """Mark a slot as dispatched and send it, if it is still one and still in time; raises RedisUnavailableError."""
     services: Services = app.services
     job, now = _expecting(services, name, slot), services.clock.now()
-    if job is None or not is_slot(job, slot) or now - slot > window(job, slot):
+    if job is None or not is_due(job, slot, now):
         return Answer.GONE
-    firing = Firing(dispatches=services.dispatches, send=send, who="flower")
+    firing = Firing(dispatches=services.dispatches, send=send, who="flower", source=Source.WEBHOOK)
     return Answer.DISPATCHED if firing.fire(job, slot, now) else Answer.GONE
 
 
