@@ -95,6 +95,7 @@ class Dispatcher:
         answers = list(zip(marks, fires, strict=True))
         ours = [fire for mark, fire in answers if mark is Dispatch.YOURS]
         sent = [fire for fire in ours if self._is_sent(fire)]
+        # What somebody else has fired is taken care of too; only this walk, which is in order, can say up to where.
         gone = [fire for mark, fire in answers if mark is Dispatch.GONE]
         self.dispatches.sent([fire.launch for fire in (*sent, *gone)], beat=self.beat)
         self.fires += len(sent)

@@ -6,7 +6,10 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+import redis
 
+from tasks.adapters.schedule_store import RedisScheduleStore
+from tasks.domain.stored import Wish, paused
 from tests.conftest import StartProcess, unused_port
 from tests.integration.test_two_beats import CountingApi
 from tests.integration.trigger_bench import JOB, Bench, trigger_env, until
@@ -98,3 +101,19 @@ def test_what_the_service_forgot_is_armed_again(bench: Bench, service: Service) 
     service.drop_everything()
     until(lambda: len(service.armed()) >= 50)
     assert {job for job, _ in service.armed()} == {JOB}
+
+
+def test_armed_callbacks_follow_a_pause_and_without_flower_slots_are_swept(bench: Bench, service: Service) -> None:
+    until(lambda: len(service.armed()) >= 50)
+    with redis.Redis.from_url(bench.redis_url, decode_responses=True) as client:
+        store = RedisScheduleStore(client)
+        known = store.find(JOB)
+        assert known is not None
+        pause = paused(known.schedule, "for a test")
+        assert store.change(Wish(schedule=pause, replaces=known.schedule))
+        until(lambda: service.armed() == set(), 10)
+        assert store.change(Wish(schedule=known.schedule, replaces=pause))
+        until(lambda: len(service.armed()) >= 50, 10)
+    bench.processes["flower"].kill()
+    assert bench.runs_by("beat", after=bench.newest(), least=2)
+    assert set(bench.api.keys.values()) == {1}

@@ -1,14 +1,18 @@
 """Providers of another package, found by their entry points; one that can't be used leaves beat firing by itself."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 
-from tests.conftest import StartProcess, end_process, eventually
+from tasks.domain.cadence import Once
+from tasks.domain.jobs import Job, ProcessSessions
+from tests.conftest import ROOT, StartProcess, end_process, eventually
 from tests.integration.test_two_beats import CountingApi
 from tests.integration.trigger_bench import WORKER, Bench, until
 from workers.triggers.base import Desk, RemoteService
@@ -142,6 +146,19 @@ def test_what_can_not_be_used_is_replaced_by_beat_with_a_warning(  # noqa: PLR09
     (record,) = [each for each in caplog.records if each.levelname == "WARNING"]
     assert record.getMessage().startswith(f"SCHEDULER_TRIGGER={name} can't be used, beat fires by itself: ")
     assert why in record.getMessage()
+
+
+def test_the_example_of_the_docs_works() -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "triggers.md").read_text(), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(example, names)
+    fired: list[str] = []
+    jobs = {"ping": Job(name="ping", cadence=Once(at=datetime.now(UTC)), action=ProcessSessions(processor="usage"))}
+    desk = Desk(jobs=lambda: jobs, fire=lambda job, _: bool(fired.append(job)), now=lambda: datetime.now(UTC))
+    provider = names["Metronome"](desk)
+    provider.start()
+    assert eventually(lambda: fired)
+    provider.stop()
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ class Bench:
     start_process: StartProcess
     api: CountingApi
     folder: Path
+    processes: dict[str, subprocess.Popen[str]] = field(default_factory=dict)
     quiet: dict[str, str] = field(
         default_factory=lambda: {
             f"SCHEDULER_{name}_SCHEDULE": "at 2099-01-01T00:00"
@@ -63,7 +64,9 @@ class Bench:
             "SCHEDULER_STARTUP_GRACE_SECONDS": "0",
             "SCHEDULER_HEALTH_CHECK_INTERVAL": "2",
         }
-        return self.start_process(name, "celery", "-A", "workers", *command, env=self.env | fixed | self.quiet | more)
+        env = self.env | fixed | self.quiet | more
+        self.processes[name] = self.start_process(name, "celery", "-A", "workers", *command, env=env)
+        return self.processes[name]
 
     def start_all(self) -> None:
         """Start Flower, one worker and one beat."""

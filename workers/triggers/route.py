@@ -29,6 +29,7 @@ PATTERN: Final = r"/escapement/trigger/([^/]+)/([^/]+)"
 ANSWER_SECONDS: Final = 10
 RETRY_SECONDS: Final = 5
 SOON: Final = timedelta(seconds=2)
+MOMENT: Final = timedelta(milliseconds=5)
 THREADS: Final = ThreadPoolExecutor(max_workers=8, thread_name_prefix="trigger")
 
 logger = get_logger(__name__)
@@ -64,11 +65,11 @@ class TriggerCallback(RequestHandler):
         self._let_in(app, job, text)
         slot = self._slot(text)
         pause = slot - datetime.now(UTC)
-        if timedelta(0) < pause <= SOON:
-            await asyncio.sleep(pause.total_seconds())
-        elif pause > SOON:
+        if pause > SOON:
             self._come_again(Later(seconds=ceil(pause.total_seconds()), why="it is too early"))
             return
+        if pause > timedelta(0):
+            await asyncio.sleep((pause + MOMENT).total_seconds())
         await self._fire(app, job, slot)
 
     async def _fire(self, app: Any, job: str, slot: datetime) -> None:
