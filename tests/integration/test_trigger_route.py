@@ -2,6 +2,8 @@
 
 import base64
 import json
+import socket
+import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -54,8 +56,6 @@ def signer() -> Signer:
 @pytest.fixture(scope="module")
 def start_flower(tmp_path_factory: pytest.TempPathFactory, signer: Signer) -> Iterator[StartFlower]:
     """Start Flowers with a sign-in, each with its own settings; they end with the module."""
-    import subprocess  # noqa: PLC0415 - only here
-
     started, folder = [], tmp_path_factory.mktemp("flower")
     mark = folder.name + str(unused_port())
     key = folder / "trigger.pem"
@@ -84,7 +84,7 @@ def start_flower(tmp_path_factory: pytest.TempPathFactory, signer: Signer) -> It
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/metrics").status_code == 200
+        return httpx.get(f"{url}/metrics").status_code in {200, 404}
     except httpx.HTTPError:
         return False
 
@@ -199,6 +199,25 @@ def test_without_redis_the_service_is_asked_to_come_again(start_flower: StartFlo
     answer = away.call(JOB, slot)
     assert answer.status_code == 503
     assert int(answer.headers["Retry-After"]) > 0
+
+
+def test_a_redis_that_never_answers_does_not_keep_the_service_waiting_for_ever(
+    start_flower: StartFlower, signer: Signer, slot: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = start_flower(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        answers = [Site(url=url, signer=signer, client=redis.Redis()).call(JOB, slot) for _ in range(2)]
+    assert [each.status_code for each in answers] == [503, 503]
+    assert all(int(each.headers["Retry-After"]) > 0 for each in answers)
+
+
+def test_flower_below_a_path_prefix_is_called_there(
+    start_flower: StartFlower, redis_server: tuple[str, str], signer: Signer, slot: str
+) -> None:
+    url = start_flower(redis_server[0], FLOWER_URL_PREFIX="some/where")
+    there = Site(url=f"{url}/some/where", signer=signer, client=redis.Redis())
+    assert there.call("nobody", slot).json() == {"slot": "gone"}
+    assert Site(url=url, signer=signer, client=redis.Redis()).call("nobody", slot).status_code == 404
 
 
 def test_without_a_key_everything_is_refused(
