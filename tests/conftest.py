@@ -88,7 +88,7 @@ def mark() -> str:
 
 def environment(folder: Path, mark: str) -> dict[str, str]:
     """An environment with our mark and a DATA_DIR, without any other variable of ours and without the user's `.env`."""
-    ours = ("SCHEDULER_", "FLOWER_", "DEMO_", "HTTP_", "SESSIONS_", "SESSION_", "VERIFICATION_", "REDIS_URL", "API_URL")
+    ours = ("SCHEDULER_", "FLOWER_", "DEMO_", "HTTP_", "SESSION", "VERIFICATION_", "USAGE_", "REDIS_URL", "API_URL")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     binaries = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}"
     return kept | {"PATH": binaries, "DATA_DIR": str(folder / mark), "ESCAPEMENT_ENV_FILE": "", MARK: mark}

@@ -15,6 +15,7 @@ from workers.settings import Settings, load_settings
 from workers.versions import installed, refuse_known_bad
 
 QUEUES = ("http", "sessions", "warehouse")
+TASKS = ("tasks.http_jobs", "tasks.sessions", "tasks.session_care", "tasks.verification")
 REDELIVERY_SECONDS = 60
 BROKER_SECONDS = 10
 RESULTS_KEPT_SECONDS = 3600
@@ -27,9 +28,7 @@ class Escapement(Celery):
     """The Celery app with the settings it was made from and the services of this process."""
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(
-            "escapement", set_as_current=True, include=["tasks.http_jobs", "tasks.sessions", "tasks.verification"]
-        )
+        super().__init__("escapement", set_as_current=True, include=TASKS)
         self.settings = settings
         self._services: tuple[int, Services] | None = None
 

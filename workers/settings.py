@@ -107,6 +107,10 @@ class Settings(TriggerFields, ScheduleOverrides):
         Field(min_length=1, description="the endpoint's key (visible ASCII, no spaces), or leave it unset"),
     ] = None
     verification_llm_style: Annotated[Style, Field(description="openai or anthropic")] = Style.OPENAI
+    usage_prices_file: Annotated[
+        Annotated[Path, AfterValidator(_not_empty)] | None,
+        Field(description="a TOML file with prices of models, or leave it unset"),
+    ] = None
 
     @field_validator("redis_url")
     @classmethod

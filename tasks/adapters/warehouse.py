@@ -19,7 +19,7 @@ from tasks.domain.cursor import Seen
 from tasks.domain.outcomes import Run
 from tasks.domain.processor import Processor
 from tasks.domain.session_state import Difference, Kept, Overview, Pruned
-from tasks.errors import EscapementError
+from tasks.errors import EscapementError, ProcessorError
 
 if TYPE_CHECKING:
     import duckdb
@@ -88,9 +88,14 @@ class DuckWarehouse:
         for part, path in staged:
             parts.setdefault(part.table, []).append(str(path))
         statement = statements("warehouse_admin.sql")["attach_warehouse"]
+        import duckdb  # noqa: PLC0415 - beat and the http workers start without it
+
         with attached(self._path, patience_s=self._patience_s, statement=statement) as connection:
             connection.execute(self._schema["session"])
-            return differences(connection, processor, files, parts)
+            try:
+                return differences(connection, processor, files, parts)
+            except duckdb.Error as error:
+                raise ProcessorError(f"processor {processor.name!r} can't be compared: {error}") from error
 
     def append_runs(self, entries: Sequence[tuple[str, Run]]) -> int:
         """Keep runs by (job, key), of several the one with the newest stream id; returns how many changed."""

@@ -3,14 +3,18 @@
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from itertools import islice, pairwise
 
 import msgspec
 
 from tasks.domain.batches import Work
+from tasks.domain.cadence import Cadence
 from tasks.domain.cursor import Position
 
 GRACE_CADENCES = 2
 STALE_GRACES = 4
+HORIZON = timedelta(days=366)
+SLOTS_AHEAD = 15
 
 
 class UserTotals(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,6 +125,12 @@ def lag_of(works: Sequence[Work]) -> Lag:
         oldest=works[0].seen.path,
         oldest_since=changed_at(works[0]),
     )
+
+
+def longest_gap(cadence: Cadence, now: datetime) -> timedelta:
+    """Return the longest time between the next slots of a cadence: an interval itself, of weekdays the weekend."""
+    slots = islice(cadence.slots_between(now, now + HORIZON), SLOTS_AHEAD)
+    return max((later - earlier for earlier, later in pairwise(slots)), default=HORIZON)
 
 
 def health(waiting: Iterable[Work], *, cadence: timedelta, now: datetime) -> Health:
