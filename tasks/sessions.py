@@ -102,10 +102,10 @@ def give_up_batch(self: JobTask, job: str, lease: dict[str, Any], part: int, bat
     return f"{job}: {DIED}"
 
 
-@task_failure.connect(sender=process_batch)
-def _give_up_for_the_dead(exception: BaseException, args: tuple[Any, ...], **_: Any) -> None:
+@task_failure.connect
+def _give_up_for_the_dead(sender: Any, exception: BaseException, args: tuple[Any, ...], **_: Any) -> None:
     """Act for a child that was killed, by the kernel or by a processor: it could not do so itself."""
-    if isinstance(exception, WorkerLostError):
+    if sender.name == process_batch.name and isinstance(exception, WorkerLostError):
         job, lease, part, batch = args
         give_up_batch.apply_async((job, lease, part, batch), **_shown(msgspec.convert(lease, Lease), part))
 

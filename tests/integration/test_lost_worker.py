@@ -16,7 +16,7 @@ import duckdb, os
 with duckdb.connect(os.environ["DATA_DIR"] + "/warehouse.duckdb") as connection:
     connection.execute("update session_files set next_retry_at = now() - interval 1 hour")
 """
-WORKER = ("celery", "-A", "tests.integration.deadly_app", "worker", "-n")
+WORKER = ("celery", "-A", "tests.integration.deadly_app", "worker", "-l", "info", "-n")
 
 
 @pytest.fixture
