@@ -12,7 +12,7 @@ from tasks.adapters.schedule_store import RedisScheduleStore
 from tasks.domain.stored import Wish, paused
 from tests.conftest import StartProcess, unused_port
 from tests.integration.test_two_beats import CountingApi
-from tests.integration.trigger_bench import JOB, Bench, trigger_env, until
+from tests.integration.trigger_bench import JOB, Bench, gaps, trigger_env, until
 from tests.trigger_service import API_KEY, Service, running_service
 
 
@@ -117,3 +117,24 @@ def test_armed_callbacks_follow_a_pause_and_without_flower_slots_are_swept(bench
     bench.processes["flower"].kill()
     assert bench.runs_by("beat", after=bench.newest(), least=2)
     assert set(bench.api.keys.values()) == {1}
+
+
+def test_callbacks_need_no_beat_and_the_next_beat_settles_what_was_not_called(bench: Bench, service: Service) -> None:
+    assert bench.runs_by("webhook", least=2)
+    bench.processes["beat"].kill()
+    assert bench.runs_by("webhook", after=bench.newest(), least=3)
+    service.behave("never")
+    armed = len(service.armed())
+    until(lambda: len(service.armed()) <= armed - 3)
+    service.behave("normal")
+    assert bench.runs_by("webhook", after=bench.newest(), least=3)
+    bench.start("next-beat", "beat", "-l", "info")
+    until(lambda: gaps([run["key"] for run in bench.runs()]) == [])
+
+    runs = bench.runs()
+    outcomes = {f"{run['job']}/{run['key']}": run["outcome"] for run in runs}
+    assert len(outcomes) == len(runs)
+    assert {key for key, outcome in outcomes.items() if outcome == "ok"} == set(bench.api.keys)
+    assert set(bench.api.keys.values()) == {1}
+    assert 2 <= list(outcomes.values()).count("missed") <= 4
+    assert set(outcomes.values()) == {"ok", "missed"}

@@ -107,10 +107,10 @@ class Bench:
         assert set(self.api.keys.values()) == {1}
         assert len(set(keys)) == len(keys)
         assert {(run["job"], run["outcome"]) for run in runs} == {(JOB, "ok")}
-        return eventually(lambda: _gaps([run["key"] for run in self.runs()]) == [], 20)
+        return eventually(lambda: gaps([run["key"] for run in self.runs()]) == [], 20)
 
 
-def _gaps(keys: list[str]) -> list[str]:
+def gaps(keys: list[str]) -> list[str]:
     seconds = [int(key[11:13]) * 3600 + int(key[14:16]) * 60 + int(key[17:19]) for key in keys]
     steps = zip(keys, seconds, seconds[1:], strict=False)
     return [key for key, one, two in steps if (two - one) % 86_400 != 2]
