@@ -1,7 +1,7 @@
 """The DuckDB file that keeps runs, cursors and the processors' rows; open only while it is worked on."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from hashlib import blake2b
 from pathlib import Path
@@ -150,21 +150,32 @@ class DuckWarehouse:
 
     @contextmanager
     def _reading(self) -> "Iterator[duckdb.DuckDBPyConnection]":
-        """Open the file for reading alone, as every process may; before there is one, an empty one in memory."""
+        """Open the file for reading alone, as every process may; before it has tables, an empty one in memory."""
         import duckdb  # noqa: PLC0415 - beat and the http workers start without it
 
         if not self._path.exists():
-            with duckdb.connect(":memory:") as connection:
-                connection.execute(self._schema["session"])
-                self._ensure_tables(connection)
+            with self._empty() as connection:
                 yield connection
             return
-        with self._turn, opened(self._path, patience_s=self._patience_s, read_only=True) as connection:
+        with ExitStack() as stack:
+            stack.enter_context(self._turn)
+            connection = stack.enter_context(opened(self._path, patience_s=self._patience_s, read_only=True))
             connection.execute(self._schema["session"])
+            if self._known_schema(connection) is None:
+                connection = stack.enter_context(self._empty())
             try:
                 yield connection
             except duckdb.CatalogException as error:
                 raise EscapementError(f"the warehouse is of another version: {error}") from error
+
+    @contextmanager
+    def _empty(self) -> "Iterator[duckdb.DuckDBPyConnection]":
+        import duckdb  # noqa: PLC0415 - beat and the http workers start without it
+
+        with duckdb.connect(":memory:") as connection:
+            connection.execute(self._schema["session"])
+            self._ensure_tables(connection)
+            yield connection
 
     @contextmanager
     def _writing(self) -> "Iterator[duckdb.DuckDBPyConnection]":

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 
+import duckdb
 import pytest
 
 from tasks.adapters.warehouse import DuckWarehouse
@@ -120,3 +121,10 @@ def test_work_that_fails_leaves_nothing_and_lets_the_file_go(warehouse):
     with pytest.raises(Exception, match="none"):
         warehouse.append_runs([("5-1", run), ("none", run)])
     assert warehouse.query("select count(*) from runs")[1] == [(0,)]
+
+
+def test_a_file_that_was_made_but_never_written_is_an_empty_warehouse(path, warehouse):
+    path.parent.mkdir()
+    duckdb.connect(str(path)).close()
+    assert warehouse.compare([], {"usage": 1}).works == ()
+    assert warehouse.last_stream_id() is None
