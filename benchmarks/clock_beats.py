@@ -48,7 +48,7 @@ def celery_service(url: str, folder: str, jobs: int, every: int) -> Service:
     return Service(peer_app(url, beat_schedule=schedule), schedule_filename=f"{folder}/schedule")
 
 
-def redbeat_service(url: str, folder: str, jobs: int, every: int) -> Service:
+def redbeat_service(url: str, _folder: str, jobs: int, every: int) -> Service:
     from celery.schedules import schedule
     from redbeat import RedBeatSchedulerEntry
 
@@ -58,14 +58,45 @@ def redbeat_service(url: str, folder: str, jobs: int, every: int) -> Service:
     return Service(app, scheduler_cls="redbeat.RedBeatScheduler")
 
 
+def change_escapement(url: str, name: str) -> None:
+    """Store one more schedule, as `celery -A workers schedule add` does."""
+    import json
+
+    from tasks.adapters.schedule_store import RedisScheduleStore
+    from tasks.domain.schedules import Origin, Schedule
+    from tasks.domain.stored import Wish
+
+    store = RedisScheduleStore(redis.Redis.from_url(client_url(url), decode_responses=True))
+    definition = json.dumps({"name": name, "schedule": "every 100ms", "path": "/"})
+    made = Schedule(job=name, origin=Origin.STORE, cadence="every 100ms", definition=definition)
+    store.change(Wish(schedule=made, replaces=None))
+
+
+def change_redbeat(url: str, name: str) -> None:
+    from celery.schedules import schedule
+    from redbeat import RedBeatSchedulerEntry
+
+    app = peer_app(url, redbeat_redis_url=client_url(url))
+    RedBeatSchedulerEntry(name, "noop", schedule(0.1), options={"shadow": name}, app=app).save()
+
+
+CHANGES = {"escapement": change_escapement, "redbeat": change_redbeat}
 SERVICES = {"escapement": escapement_service, "celery": celery_service, "redbeat": redbeat_service}
 
 
 def main(peer: str, url: str, folder: str, jobs: str, every: str) -> None:
     service = SERVICES[peer](url, folder, int(jobs), int(every))
     scheduler = service.scheduler
-    scheduler.tick()
-    redis.Redis.from_url(client_url(url)).rpush(STARTED, "1")
+    tick = scheduler.tick
+
+    def first_tick() -> float:
+        """Say that the first tick is over, and never be called again."""
+        seconds: float = tick()
+        redis.Redis.from_url(client_url(url)).rpush(STARTED, "1")
+        scheduler.tick = tick
+        return seconds
+
+    scheduler.tick = first_tick
     service.start()
 
 
