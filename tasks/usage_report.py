@@ -32,9 +32,9 @@ class UsageReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tokens(msgspec.Struct, frozen=True, kw_only=True):
-    """What one user used of one model on one day."""
+    """What one user used of one model on one day; None for messages without a time."""
 
-    day: date
+    day: date | None
     user: str
     model: str
     used: Used
@@ -58,7 +58,7 @@ def table(tokens: Sequence[Tokens], by: Grouping, prices: Prices | None) -> Usag
     costs = ("cost",) if prices else ()
     return UsageReport(
         columns=(by.value, *Used.__struct_fields__, *costs),
-        rows=tuple(_row(group, members, prices) for group, members in sorted(groups.items(), key=str)),
+        rows=tuple(_row(group, members, prices) for group, members in sorted(groups.items(), key=_order)),
         currency=prices.currency if prices else None,
         unknown_models=tuple(sorted({each.model for each in tokens if _unknown(each.model, prices)})),
     )
@@ -74,6 +74,10 @@ def _cost(members: Iterable[Tokens], prices: Prices) -> float | None:
     """Return the cost of what has a price, None when nothing has."""
     known = [cost(each.used, price) for each in members if (price := prices.of(each.model))]
     return sum(known) if known else None
+
+
+def _order(group: tuple[object, Sequence[Tokens]]) -> str:
+    return str(group[0] or "")
 
 
 def _unknown(model: str, prices: Prices | None) -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
 from tasks.usage_report import UsageReport
 
@@ -22,22 +23,28 @@ def draw(path: Path, found: UsageReport) -> None:
     panels = 2 if COST in found.columns else 1
     figure = Figure(figsize=(7 * panels, 1.5 + INCHES_PER_BAR * len(rows)), layout="constrained")
     axes = figure.subplots(1, panels, squeeze=False, sharey=True)[0]
-    _stack(axes[0], shown, TOKENS if TOKENS[0] in found.columns else CALLS)
+    if TOKENS[0] in found.columns:
+        _bars(axes[0], shown, TOKENS, stacked=True)
+    else:
+        _bars(axes[0], shown, CALLS, stacked=False)
+    axes[0].xaxis.set_major_formatter(EngFormatter())
     if panels > 1:
-        _stack(axes[1], shown, (COST,))
+        _bars(axes[1], shown, (COST,), stacked=False)
         axes[1].set_xlabel(found.currency or "")
     axes[0].invert_yaxis()
     FigureCanvasAgg(figure).print_png(path)
 
 
-def _stack(axes: Axes, found: UsageReport, columns: tuple[str, ...]) -> None:
+def _bars(axes: Axes, found: UsageReport, columns: tuple[str, ...], *, stacked: bool) -> None:
+    """Draw columns one after the other, or each over the one that it is a part of."""
     left = [0.0] * len(found.rows)
     for column in columns:
         values = _column(found, column)
         axes.barh(range(len(values)), values, left=left, label=column.replace("_", " "))
-        left = [before + value for before, value in zip(left, values, strict=True)]
-    axes.set_yticks(range(len(left)), [str(row[0]) or "(none)" for row in found.rows])
-    axes.legend(loc="lower right")
+        if stacked:
+            left = [before + value for before, value in zip(left, values, strict=True)]
+    axes.set_yticks(range(len(left)), [str(row[0] or "(none)") for row in found.rows])
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(columns), frameon=False, fontsize="small")
 
 
 def _column(found: UsageReport, column: str) -> list[float]:
