@@ -85,15 +85,19 @@ def open_work(services: Services, now: datetime, *, node: str, hands: Hands) -> 
         record=partial(_record_beside, hands.history, recorder),
         beat=node,
     )
-    publish = partial(services.records.schedules.publish, services.jobs, start, by=node, care=care)
+    _publish(partial(services.records.schedules.publish, services.jobs, start, by=node, care=care), services, hands)
+    _record_beside(hands.history, recorder, list(services.dispatches.owed()))
+    watch = ScheduleWatch(services=services, dispatcher=dispatcher, care=care)
+    watch.apply(changes)
+    watch.care = {}
+    return BeatWork(dispatcher=dispatcher, watch=watch, clock=clock)
+
+
+def _publish(publish: Callable[[], object], services: Services, hands: Hands) -> None:
     if len(services.jobs) <= PUBLISHED_AT_ONCE:
         publish()
     else:
         hands.history.add("the history of schedules", publish)
-    _record_beside(hands.history, recorder, list(services.dispatches.owed()))
-    watch = ScheduleWatch(services=services, dispatcher=dispatcher, care=care)
-    watch.apply(changes)
-    return BeatWork(dispatcher=dispatcher, watch=watch, clock=clock)
 
 
 def _record_beside(history: HistoryWriter, recorder: BacklogRecorder, backlogs: list[Backlog]) -> None:

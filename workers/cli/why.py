@@ -1,6 +1,7 @@
 """`celery -A workers why JOB [TIME]`: why a job ran, or did not."""
 
 from dataclasses import replace
+from datetime import datetime
 
 import click
 from celery.bin.base import CeleryCommand
@@ -38,7 +39,7 @@ def _facts(services: Services, view: LedgerView, job: str, time: str | None) -> 
     facts = _asked(Facts(job=job, now=services.clock.now(), periods=periods.get(job, ())), view, time)
     slot = facts.slot or facts.before
     if slot is not None:
-        facts = replace(facts, run=view.run(job, slot_text(slot)))
+        facts = replace(facts, run=view.run(job, slot_text(slot)) or _row_with(view, job, slot))
     return _with_redis(replace(facts, streak=view.streak(job)), services.records.hot_slots)
 
 
@@ -52,6 +53,13 @@ def _asked(facts: Facts, view: LedgerView, time: str | None) -> Facts:
         return replace(facts, run=_run_named(facts.job, view, time))
     recorded = view.run(facts.job, str(located.moment)) if located.slot is None else None
     return located if recorded is None else replace(located, slot=recorded.slot, before=None)
+
+
+def _row_with(view: LedgerView, job: str, slot: datetime) -> Run | None:
+    """Return the entry of a row of missed slots that has this one in it."""
+    rows = view.rows_of_missed().get(job, ())
+    first = next((first for first, last, _ in rows if first <= slot <= last), None)
+    return None if first is None else view.run(job, slot_text(first))
 
 
 def _run_named(job: str, view: LedgerView, key: str) -> Run:
