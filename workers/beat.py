@@ -134,6 +134,7 @@ class SlotScheduler(Scheduler):
             "errors": dict(work.errors) if work else {},
             "redis": f"away since {self._away_since:%H:%M:%S} UTC" if self._away_since else "there",
             "redis was last away": self._last_away,
+            "trigger": self._trigger.status if self._trigger else "",
         }
 
     def _answer_more(self) -> None:

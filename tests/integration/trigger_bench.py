@@ -9,7 +9,7 @@ from typing import Any
 
 import redis
 
-from tests.conftest import StartProcess, eventually
+from tests.conftest import ROOT, StartProcess, eventually
 from tests.integration.test_two_beats import CountingApi
 from tests.trigger_service import API_KEY, AUDIENCE, ISSUER
 
@@ -76,6 +76,14 @@ class Bench:
         assert eventually(lambda: " ready." in self.log("http"), 60), self.log("http")
         self.start("beat", "beat", "-l", "info")
         assert eventually(lambda: "trigger: " in self.log("beat") or "can't be used" in self.log("beat"), 60)
+
+    def trigger_status(self) -> str:
+        """What beat says of its trigger when it is asked."""
+        env = self.env | {"REDIS_URL": self.redis_url}
+        command = ["celery", "-A", "workers", "inspect", "stats", "--json", "--timeout", "3"]
+        done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+        (beat,) = [each for name, each in json.loads(done.stdout).items() if name.startswith("celerybeat@")]
+        return str(beat["trigger"])
 
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text()

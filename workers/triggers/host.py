@@ -11,6 +11,7 @@ from tasks.domain.timetable import Timetable
 from tasks.errors import EscapementError
 from tasks.ports import Services
 from workers.triggers.base import Desk, RemoteService, TriggerProvider
+from workers.triggers.beat import BeatTrigger
 from workers.triggers.choose import start_provider
 from workers.triggers.fields import TriggerFields
 from workers.triggers.firing import Firing, due_slot, is_due
@@ -31,7 +32,8 @@ class TriggerHost:
         self._desk = Desk(
             jobs=lambda: dict(timetable.jobs), fire=self._fire, now=services.clock.now, remote=remote_of(settings)
         )
-        self._provider = start_provider(settings.scheduler_trigger, self._desk)
+        self._wanted = settings.scheduler_trigger
+        self._provider = start_provider(self._wanted, self._desk)
         self._reconciler = Reconciler(self._provider)
         self._reconciler.start()
 
@@ -39,6 +41,14 @@ class TriggerHost:
     def hold(self) -> timedelta:
         """How long beat leaves a due slot to the provider."""
         return self._provider.hold
+
+    @property
+    def status(self) -> str:
+        """Name the provider, and say what is wrong with it."""
+        if self._wanted != BeatTrigger.name and isinstance(self._provider, BeatTrigger):
+            return f"{BeatTrigger.name}: {self._wanted} can't be used"
+        failing = self._reconciler.failing
+        return f"{self._wanted}: {failing}" if failing else self._wanted
 
     def jobs_changed(self) -> None:
         """Tell the provider, and bring what it has armed in line."""
@@ -65,14 +75,17 @@ class TriggerHost:
 
 
 class Reconciler(threading.Thread):
-    """Lets a provider reconcile at its start, after every change, and every 15 seconds; a failure is said once."""
+    """Lets a provider reconcile at its start, after every change, and every 15 seconds.
+
+    A failure is logged once, and stands in `failing` while it lasts.
+    """
 
     def __init__(self, provider: TriggerProvider) -> None:
         super().__init__(name="trigger", daemon=True)
         self._provider = provider
         self._wake = threading.Event()
         self._stopped = False
-        self._failing = ""
+        self.failing = ""
 
     def run(self) -> None:
         if type(self._provider).reconcile is TriggerProvider.reconcile:
@@ -100,14 +113,14 @@ class Reconciler(threading.Thread):
             logger.debug("trigger", exc_info=True)
             self._say_once(f"{type(error).__name__}: {error}")
         else:
-            if self._failing:
+            if self.failing:
                 logger.warning("the trigger %s works again", self._provider.name)
-            self._failing = ""
+            self.failing = ""
 
     def _say_once(self, problem: str) -> None:
-        if problem != self._failing:
+        if problem != self.failing:
             logger.warning("the trigger %s: %s; beat fires what is not called", self._provider.name, problem)
-        self._failing = problem
+        self.failing = problem
 
 
 def remote_of(settings: TriggerFields) -> RemoteService:
