@@ -130,7 +130,8 @@ class MemoryClaims:
 
     def record(self, lease: Lease, run: Run, *, busy_for: timedelta = timedelta(0)) -> Outcome | None:
         slot = self.slots.get(lease.launch.identity)
-        if slot is None or (slot.state == "running" and slot.token == lease.token):
+        forgotten = slot is None or (not slot.token and slot.outcome is Outcome.MISSED)
+        if slot is None or forgotten or (slot.state == "running" and slot.token == lease.token):
             self._close(lease.launch, run.outcome, run)
             closed = self.slots[lease.launch.identity]
             closed.token = lease.token
@@ -141,6 +142,10 @@ class MemoryClaims:
         if slot.outcome not in {run.outcome, Outcome.FENCED, Outcome.CANCELLED}:
             self._close(lease.launch, Outcome.FENCED, run)
         return self.slots[lease.launch.identity].outcome
+
+    def forget(self, launch: Launch) -> None:
+        """Do what a Redis does that loses its data."""
+        self.slots.pop(launch.identity, None)
 
     def settle(self, launch: Launch, outcome: Outcome, error: str) -> bool:
         slot = self.slots.get(launch.identity)

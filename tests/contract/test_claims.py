@@ -29,6 +29,7 @@ class World:
     ledger: MemoryClaims | RedisLedger
     now: Callable[[], datetime]
     wait: Callable[[float], None]
+    forget: Callable[[Launch], object]
 
     def launch(self, job: str = "ping", *, after: float = 60, manual: bool = False) -> Launch:
         slot = self.now() + timedelta(seconds=after)
@@ -43,7 +44,9 @@ class World:
 def memory() -> World:
     clock = FakeClock()
     claims = MemoryClaims(clock=clock)
-    return World(claims=claims, dispatches=claims, ledger=claims, now=clock.now, wait=clock.forward)
+    return World(
+        claims=claims, dispatches=claims, ledger=claims, now=clock.now, wait=clock.forward, forget=claims.forget
+    )
 
 
 @pytest.fixture
@@ -55,6 +58,7 @@ def real(redis_url: str) -> Iterator[World]:
             ledger=RedisLedger(client),
             now=lambda: datetime.now(UTC),
             wait=time.sleep,
+            forget=lambda launch: client.delete(f"escapement:slot:{launch.identity}"),
         )
 
 
@@ -254,6 +258,15 @@ def test_a_result_that_comes_after_its_lease_was_reaped_is_fenced(world: World) 
     assert [outcome for _, outcome in world.outcomes()] == [Outcome.UNKNOWN, Outcome.FENCED]
 
 
+def test_a_run_that_redis_forgot_still_says_how_it_ended(world: World) -> None:
+    launch = world.launch()
+    lease = claimed(world.claims.claim(launch, LONG, worker="a"))
+    world.forget(launch)
+    world.dispatches.miss([launch], "nothing ran while it was due")
+    assert world.claims.record(lease, ended(lease)) is Outcome.OK
+    assert world.outcomes() == [(launch.key, Outcome.MISSED), (launch.key, Outcome.OK)]
+
+
 def test_a_result_that_is_slow_but_not_reaped_stands(world: World) -> None:
     lease = claimed(world.claims.claim(world.launch(), Terms(lease=SHORT), worker="a"))
     world.wait(0.2)
@@ -418,3 +431,14 @@ def test_two_workers_that_race_for_the_same_slots_run_each_once(real: World) -> 
     for each in racers:
         each.join()
     assert sorted(won) == sorted(each.identity for each in launches)
+
+
+def test_a_slot_that_nobody_reaped_until_its_hash_was_gone_is_missed(real: World) -> None:
+    real.claims.open()
+    launch = real.launch()
+    window_end = real.now() + SHORT
+    real.dispatches.dispatch([(launch, window_end)], beat="one")
+    real.forget(launch)
+    real.wait(0.2)
+    assert real.claims.reap() == [launch.identity]
+    assert real.outcomes() == [(launch.key, Outcome.MISSED)]

@@ -5,7 +5,9 @@ local identity, token, outcome, run, error, keep_ms, hold_ms = unpack(ARGV)
 local now = now_us()
 local seen = redis.call('HMGET', slot_key, 'state', 'token', 'outcome', 'cancelled_by')
 
-if not seen[1] or (seen[1] == 'running' and seen[2] == token) then
+-- A slot that Redis forgot while it ran may have been called missed since; the run knows better.
+local forgotten = not seen[1] or (not seen[2] and seen[3] == 'missed')
+if forgotten or (seen[1] == 'running' and seen[2] == token) then
   if outcome == 'cancelled' and seen[4] then
     error = 'cancelled by ' .. seen[4]
   end
