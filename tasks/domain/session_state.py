@@ -10,6 +10,7 @@ import msgspec
 from tasks.domain.batches import Work
 from tasks.domain.cadence import Cadence
 from tasks.domain.cursor import Position
+from tasks.domain.wording import instant_text, span_text
 
 GRACE_CADENCES = 2
 STALE_GRACES = 4
@@ -134,15 +135,16 @@ def longest_gap(cadence: Cadence, now: datetime) -> timedelta:
 
 
 def health(waiting: Iterable[Work], *, cadence: timedelta, now: datetime) -> Health:
-    """Judge what waits: new files may wait for two cadences; one that waits four times as long is named, no more.
+    """Judge what waits: files may wait for two cadences; a single one that waits four times as long is named, no more.
 
-    A quiet period is healthy, and a single old file that nobody reads must not look like a pipeline that stands still.
+    A quiet period is healthy. One old file that nobody reads must not look like a pipeline that stands still, and a
+    pipeline that stands still for long must not look like old files.
     """
     grace = cadence * GRACE_CADENCES
     late = [work for work in waiting if now - changed_at(work) > grace]
-    stale = [work for work in late if now - changed_at(work) > grace * STALE_GRACES]
-    if len(late) > len(stale):
-        return Health(level=Level.DEGRADED, reason=f"{len(late)} files wait for longer than {grace}")
-    if stale:
-        return Health(level=Level.INFO, reason=f"{stale[0].seen.path} is unprocessed since {changed_at(stale[0])}")
-    return Health(level=Level.OK)
+    if not late:
+        return Health(level=Level.OK)
+    first, since = late[0], changed_at(late[0])
+    if len(late) == 1 and now - since > grace * STALE_GRACES:
+        return Health(level=Level.INFO, reason=f"{first.seen.path} is unprocessed since {instant_text(since)}")
+    return Health(level=Level.DEGRADED, reason=f"{len(late)} file(s) wait for longer than {span_text(grace)}")

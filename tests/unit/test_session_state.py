@@ -25,6 +25,8 @@ def waiting(minutes, path="u/s.jsonl"):
         ([104], "degraded"),
         ([105], "info"),
         ([105, 5], "info"),
+        ([105, 105], "degraded"),
+        ([10_000, 9_000, 8_000], "degraded"),
     ],
 )
 def test_health_follows_from_how_long_files_wait(minutes, level):
