@@ -2,6 +2,8 @@
 
 import os
 from datetime import UTC, datetime
+from functools import partial
+from time import sleep
 
 from redis import Redis
 from redis.backoff import ExponentialBackoff
@@ -35,6 +37,8 @@ from workers.settings import Settings
 from workers.stored_jobs import RuntimeJobs
 
 REDIS_SECONDS = 10
+REST_SECONDS = 0.005
+PATIENT_TRIES = 10  # a result that is known should outlive a restart of Redis
 
 
 class SystemClock:
@@ -44,15 +48,15 @@ class SystemClock:
         return datetime.now(UTC)
 
 
-def connect(settings: Settings) -> Redis:
-    """Return a client that retries a lost connection three times; every script is safe to repeat."""
+def connect(settings: Settings, *, tries: int = 3) -> Redis:
+    """Return a client that tries a lost connection again, within 1 s (3 tries) or 8 s (10); scripts may be repeated."""
     return Redis.from_url(
         client_url(settings.redis_url or embedded_url(settings.data_dir)),
         decode_responses=True,
         socket_timeout=REDIS_SECONDS,
         socket_connect_timeout=REDIS_SECONDS,
         health_check_interval=30,
-        retry=Retry(ExponentialBackoff(cap=1, base=0.05), 3),
+        retry=Retry(ExponentialBackoff(cap=1, base=0.05), tries),
         retry_on_error=[RedisConnectionError, RedisTimeoutError],
     )
 
@@ -61,7 +65,7 @@ def make_services(settings: Settings) -> Services:
     """Make the services of this process; nothing is connected before its first use."""
     clock = SystemClock()
     redis = connect(settings)
-    claims, store = RedisClaims(redis), RedisScheduleStore(redis)
+    claims, store = RedisClaims(connect(settings, tries=PATIENT_TRIES)), RedisScheduleStore(redis)
     processors = registry().processors
     tables = {**processors, VerificationProcessor.name: VerificationProcessor()}
     warehouse = DuckWarehouse(settings.warehouse_file, tables, clock=clock.now)
@@ -99,7 +103,7 @@ def make_services(settings: Settings) -> Services:
 def _records(settings: Settings, redis: Redis) -> Records:
     address = settings.scheduler_alert_url
     return Records(
-        schedules=RedisSchedules(redis),
+        schedules=RedisSchedules(redis, rest=partial(sleep, REST_SECONDS)),
         hot_slots=RedisHotSlots(redis),
         view=LedgerReader(settings.warehouse_file, RedisLedger(redis)),
         books=DuckBooks(settings.warehouse_file),

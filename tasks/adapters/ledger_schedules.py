@@ -1,10 +1,10 @@
 """The newest schedule of every job in Redis; what changes goes into the ledger stream in the same step."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from redis import Redis
@@ -14,19 +14,24 @@ from tasks.domain.jobs import Job
 from tasks.domain.schedules import Origin, Schedule, ScheduleState, removed, schedule_of
 from tasks.domain.slots import epoch_microseconds, from_epoch_microseconds
 
-JOBS_AT_ONCE = 1_000
+JOBS_AT_ONCE = 200
 WHATEVER = ""
 AFTER_NEWEST = ""
 PAUSED = f'"{ScheduleState.PAUSED}"'
 
+T = TypeVar("T")
 Change = tuple[str, bytes, str, int | str]
 
 
 class RedisSchedules:
-    """Schedules below one key prefix; raises RedisUnavailableError when Redis can't be reached."""
+    """Schedules below one key prefix; raises RedisUnavailableError when Redis can't be reached.
 
-    def __init__(self, redis: Redis, *, prefix: str = PREFIX) -> None:
+    `rest` is called after every JOBS_AT_ONCE jobs, so that a large table can be published beside something urgent.
+    """
+
+    def __init__(self, redis: Redis, *, prefix: str = PREFIX, rest: Callable[[], object] = lambda: None) -> None:
         self._redis: Any = redis
+        self._rest = rest
         self._keys = [f"{prefix}:{name}" for name in ("schedules", "sinces", "newest", "ledger")]
         self._digest = f"{prefix}:table"
         self._script = redis.register_script(Path(__file__).with_suffix(".lua").read_text(encoding="utf-8"))
@@ -40,13 +45,13 @@ class RedisSchedules:
         it is written), a new one from `now` on. What was defined at run time stays, and so does a pause. Several beats
         with one table write each change once; a table that was published last costs one question.
         """
-        texts = {name: msgspec.json.encode(schedule_of(job)) for name, job in jobs.items()}
+        texts = {name: msgspec.json.encode(schedule_of(job)) for name, job in self._slowly(jobs.items())}
         digest = hashlib.blake2b(b"\n".join(texts.values()), digest_size=16).hexdigest()
         with reachable():
             if self._redis.get(self._digest) == digest:
                 return 0
             known: dict[str, str] = self._redis.hgetall(self._keys[0])
-        written = self._write(list(_differing(texts, known, care, now)), now, by)
+        written = self._write(list(self._slowly(_differing(texts, known, care, now))), now, by)
         with reachable():
             self._redis.set(self._digest, digest)
         return written
@@ -66,7 +71,14 @@ class RedisSchedules:
             flat = [each for change in changes[start : start + JOBS_AT_ONCE] for each in change]
             with reachable():
                 written += self._script(keys=self._keys, args=[by, epoch_microseconds(now), *flat])
+            self._rest()
         return written
+
+    def _slowly(self, items: Iterable[T]) -> Iterator[T]:
+        for number, item in enumerate(items, 1):
+            yield item
+            if number % JOBS_AT_ONCE == 0:
+                self._rest()
 
 
 def _differing(
