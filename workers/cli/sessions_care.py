@@ -113,7 +113,11 @@ def _age(text: str, now: datetime) -> tuple[timedelta, datetime]:
 def _paths(app: Any, files: Sequence[str]) -> list[str]:
     """Return files as the cursors name them: below the folder of sessions."""
     root = Path(app.settings.session_data_dir).resolve()
-    return [str(path.relative_to(root)) if (path := Path(file)).is_relative_to(root) else file for file in files]
+    whole = [Path(file).parent.resolve() / Path(file).name if Path(file).is_absolute() else None for file in files]
+    return [
+        str(path.relative_to(root)) if path is not None and path.is_relative_to(root) else file
+        for file, path in zip(files, whole, strict=True)
+    ]
 
 
 def _refuse_others(paths: Iterable[str], known: Iterable[str], why: str) -> None:
