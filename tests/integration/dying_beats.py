@@ -1,7 +1,8 @@
-"""Several beats that kill themselves: `python -m tests.integration.dying_beats BEATS KILLS SEED`.
+"""Several beats that kill themselves: `python -m tests.integration.dying_beats BEATS KILLS SEED [STEP]`.
 
 Each beat is a process of its own, forked from this one so that a new one is there at once. It ends by SIGKILL at one of
-the steps of a slot's way to the queue; another takes its place. After the last kill beats live on until SIGTERM.
+the steps of a slot's way to the queue; another takes its place. After the last kill beats live on until SIGTERM. With a
+STEP (its number) all beats but one die there, and nobody takes their place.
 """
 
 import dataclasses
@@ -61,14 +62,18 @@ def run_beat(number: int, step: str | None, times: int) -> None:
     ).start()
 
 
-def main(beats: int, kills: int, seed: int) -> None:
+def main(beats: int, kills: int, seed: int, only: int = -1) -> None:
     from workers import celery as app  # noqa: PLC0415 - the app is made from the environment
 
     app.loader.import_default_modules()
     chance, alive, killed = random.Random(seed), dict[int, int](), 0
     signal.signal(signal.SIGTERM, lambda *_: stop(alive))
+    if only >= 0:
+        alive |= {
+            fork(number, STEPS[only] if number else None, chance.randint(1, 8)): number for number in range(beats)
+        }
     while True:
-        for number in set(range(beats)) - set(alive.values()):
+        for number in set(range(beats)) - set(alive.values()) if only < 0 else ():
             step = STEPS[(killed + number) % len(STEPS)] if killed < kills else None
             alive[fork(number, step, chance.randint(1, 8))] = number
         pid, status = os.wait()

@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +26,7 @@ from tests.conftest import StartProcess, eventually
 KILLS = 50
 JOBS = 240
 EVERY = timedelta(seconds=8)
+SETTLED = timedelta(seconds=4)
 
 
 @dataclass(kw_only=True)
@@ -88,8 +90,31 @@ def env(clean_env: dict[str, str], redis_url: str, tmp_path: Path) -> dict[str, 
     }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What became of the slots of one scene."""
+
+    expected: int
+    kills: int
+    outcomes: Counter[Outcome]
+    lost: list[str]
+    doubled: list[str]
+
+
+def judge(worker: Worker, log: Path, ended: datetime) -> Judged:
+    began, outcomes = beginning(worker.client), recorded(worker.client)
+    expected = [f"job-{n}/{slot_text(slot)}" for n in range(JOBS) for slot in cadence(n).slots_between(began, ended)]
+    return Judged(
+        expected=len(expected),
+        kills=killed(log),
+        outcomes=Counter(outcomes[each] for each in expected if each in outcomes),
+        lost=[each for each in expected if each not in outcomes],
+        doubled=[each for each, times in worker.ran.items() if times > 1],
+    )
+
+
 @pytest.mark.parametrize("beats", [2, 3])
-def test_beats_that_are_killed_at_every_step_lose_no_slot_and_double_none(
+def test_beats_that_are_killed_all_the_time_lose_no_slot_and_double_none(
     beats: int, env: dict[str, str], worker: Worker, start_process: StartProcess, tmp_path: Path
 ) -> None:
     seed = random.randrange(1_000_000)
@@ -101,22 +126,50 @@ def test_beats_that_are_killed_at_every_step_lose_no_slot_and_double_none(
         if killed(log) >= KILLS or process.poll() is not None:
             break
     worker.work(EVERY.total_seconds())
-    began, ended = beginning(worker.client), datetime.now(UTC) - timedelta(seconds=4)
+    ended = datetime.now(UTC) - SETTLED
     process.terminate()
     worker.work(3)
+    found = judge(worker, log, ended)
+    assert found.kills >= KILLS, log.read_text()[-2000:]
+    assert found.expected > JOBS
+    assert (found.lost, found.doubled) == ([], []), f"seed {seed}: {found}"
+    assert set(found.outcomes) == {Outcome.OK}, f"seed {seed}: {found.outcomes}"
 
-    outcomes = recorded(worker.client)
-    expected = [f"job-{n}/{slot_text(slot)}" for n in range(JOBS) for slot in cadence(n).slots_between(began, ended)]
-    lost = [each for each in expected if each not in outcomes]
-    doubled = [each for each, times in worker.ran.items() if times > 1]
-    report = (
-        f"{beats} beats, seed {seed}: {killed(log)} kills, {len(expected)} slots, {dict(Counter(outcomes.values()))}"
-    )
-    sys.stdout.write(f"{report}, lost {len(lost)}, doubled {len(doubled)}\n")
-    assert killed(log) >= KILLS, log.read_text()[-2000:]
-    assert len(expected) > JOBS
-    assert (lost, doubled) == ([], []), report
-    assert {outcomes[each] for each in expected} == {Outcome.OK}
+
+def test_the_last_beat_takes_over_from_others_that_died_at_any_step(
+    env: dict[str, str], redis_url: str, start_process: StartProcess, tmp_path: Path
+) -> None:
+    """Eight scenes at once, each in a database of its own: two and three beats, each of the four steps."""
+    with ThreadPoolExecutor(8) as pool:
+        scenes = {
+            (beats, step): pool.submit(
+                last_one, f"{redis_url[:-1]}{1 + step + 4 * (beats - 2)}", beats, step, env, start_process
+            )
+            for beats in (2, 3)
+            for step in range(4)
+        }
+        found = {scene: each.result() for scene, each in scenes.items()}
+    assert {scene: each.kills for scene, each in found.items()} == {scene: scene[0] - 1 for scene in found}
+    assert {scene: (each.lost, each.doubled) for scene, each in found.items() if each.lost or each.doubled} == {}
+    assert {outcome for each in found.values() for outcome in each.outcomes} == {Outcome.OK}
+
+
+def last_one(url: str, beats: int, step: int, env: dict[str, str], start_process: StartProcess) -> Judged:
+    name, folder = f"scene-{beats}-{step}", Path(env["DATA_DIR"]).parent
+    command = ("-m", "tests.integration.dying_beats", str(beats), "0", str(step), str(step))
+    process = start_process(name, sys.executable, *command, env=env | {"REDIS_URL": url})
+    log = folder / f"{name}.log"
+    with redis.Redis.from_url(url, decode_responses=True) as client:
+        worker = Worker(client=client)
+        for _ in range(60):
+            worker.work(0.5)
+            if killed(log) == beats - 1:
+                break
+        worker.work(SETTLED.total_seconds() + 2)
+        ended = datetime.now(UTC) - SETTLED
+        process.terminate()
+        worker.work(1)
+        return judge(worker, log, ended)
 
 
 def killed(log: Path) -> int:
