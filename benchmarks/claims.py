@@ -104,7 +104,7 @@ def phase(
 
     Returns tasks per second, CPU seconds of the worker a task, and the commands that Redis got.
     """
-    from claims_worker import app  # noqa: PLC0415 - needs the environment of this run
+    from claims_worker import app
 
     app.loader.import_default_modules()
     name = f"{kind}-{number}"

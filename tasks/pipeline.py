@@ -1,5 +1,7 @@
 """Session files to rows: scan what is new, process it in batches, commit each exactly once."""
 
+from msgspec.structs import replace
+
 from tasks.domain.batches import Batch, Budget, Committed, Fence, Plan, Staged, cut, within
 from tasks.domain.processor import Processor
 from tasks.errors import FencedError, UnknownJobError
@@ -56,9 +58,12 @@ def commit(services: PipelineServices, staged: Staged, fence: Fence) -> Committe
 
 
 def fail(services: PipelineServices, batch: Batch, error: str, fence: Fence) -> Committed:
-    """Note that a batch came to nothing, as when its worker died: each of its files is tried again later, and alone."""
+    """Note that a batch came to nothing, as when its worker died: each of its files is tried again alone, at once.
+
+    A file that takes its worker with it again waits like any other that failed.
+    """
     cursors = tuple(
-        failed_cursor(processor_named(services, position.processor), position, work.seen, error)
+        replace(failed_cursor(processor_named(services, position.processor), position, work.seen, error), lost=True)
         for work in batch.works
         for position in work.positions
     )

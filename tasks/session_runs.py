@@ -63,7 +63,7 @@ def commit(services: Services, lease: Lease, part: int, staged: Staged) -> Progr
 
 
 def give_up(services: Services, lease: Lease, part: int, batch: Batch, error: str) -> None:
-    """Count a part whose worker died on it; each of its files is tried again later, and alone."""
+    """Count a part whose worker died on it; each of its files is tried again alone."""
     fence = Fence(name=lease.launch.job, token=lease.token)
     finish_part(services, lease, part, figures_of(pipeline.fail(services, batch, error, fence)), error)
 

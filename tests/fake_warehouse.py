@@ -88,7 +88,8 @@ class MemoryWarehouse:
         if cursor.error is None:
             kept.good, kept.attempts, kept.retry_at = cursor, 0, None
         else:
-            kept.retry_at = self.clock() + timedelta(minutes=5 ** min(kept.attempts, 3))
+            pause = 0 if cursor.lost and kept.attempts == 0 else 5 ** min(kept.attempts, 3)
+            kept.retry_at = self.clock() + timedelta(minutes=pause)
             kept.attempts += 1
 
     def append_runs(self, entries: Sequence[tuple[str, Run]]) -> int:

@@ -121,4 +121,5 @@ def _staged(cursor: Cursor) -> tuple[Any, ...]:
         cursor.bad_lines,
         cursor.bad_numbers,
         cursor.error,
+        cursor.lost,
     )

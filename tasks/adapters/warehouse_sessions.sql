@@ -50,7 +50,7 @@ insert into fences values ($name, $token) on conflict (name) do update set token
 create or replace temp table staged (
     processor text, path text, file bigint, username text, session_id text, generation bigint, version integer,
     size bigint, mtime_ns bigint, inode ubigint, anew boolean, read_offset bigint, lines bigint, crc bigint,
-    fingerprint text, bad_lines bigint, bad_line_numbers bigint[], error text
+    fingerprint text, bad_lines bigint, bad_line_numbers bigint[], error text, lost boolean
 );
 
 -- name: accept  (compare and set: a cursor that has moved since the scan drops the file)
@@ -89,7 +89,11 @@ select s.processor, s.path, s.file, s.username, s.session_id, s.generation + 1 a
     )[1:100] as bad_line_numbers,
     if(failed, coalesce(c.attempts, 0) + 1, 0) as attempts,
     s.error,
-    if(failed, $now + to_seconds(60 * power(5, least(coalesce(c.attempts, 0), 3))), null) as next_retry_at,
+    case
+        when not failed then null
+        when s.lost and coalesce(c.attempts, 0) = 0 then $now
+        else $now + to_seconds(60 * power(5, least(coalesce(c.attempts, 0), 3)))
+    end as next_retry_at,
     if(failed and coalesce(c.attempts, 0) >= 4, $now, null) as quarantined_at,
     $now as committed_at, $token as token, if(s.anew and not failed, null, c.pruned_at) as pruned_at
 from accepted s left join session_files c using (processor, path)

@@ -85,7 +85,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
     """Where a read of one file by one processor ended, or the `error` that ended it.
 
-    `generation` is the one that the read started from, `anew` says that earlier rows of the file are replaced.
+    `generation` is the one that the read started from, `anew` says that earlier rows of the file are replaced, `lost`
+    that the reader died, maybe of another file: the first time, this one is tried again at once.
     """
 
     processor: str
@@ -100,6 +101,7 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
     bad_lines: int = 0
     bad_numbers: tuple[int, ...] = ()
     error: str | None = None
+    lost: bool = False
 
 
 class Part(msgspec.Struct, frozen=True, array_like=True):

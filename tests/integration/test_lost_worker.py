@@ -11,11 +11,6 @@ from tests.integration.test_two_beats import wait_until, warehouse
 from workers.demo.sessions import write_sessions
 
 POISON = "poison"  # what deadly_app dies of
-MAKE_DUE = """
-import duckdb, os
-with duckdb.connect(os.environ["DATA_DIR"] + "/warehouse.duckdb") as connection:
-    connection.execute("update session_files set next_retry_at = now() - interval 1 hour")
-"""
 WORKER = ("celery", "-A", "tests.integration.deadly_app", "worker", "-l", "info", "-n")
 
 
@@ -42,7 +37,6 @@ def test_a_batch_that_kills_its_worker_is_given_up_and_tried_again_file_by_file(
     (waiting,) = warehouse(env, "select count(*) from session_files where attempts = 1 and error is not null")
     assert waiting == (4,)
 
-    make_retries_due(env)
     run_usage(env)
     wait_until(lambda: warehouse(env, "select 1 from session_files where path like '%poison%' and attempts = 2"))
     wait_until(lambda: warehouse(env, "select 1 from usage_sessions having count(*) = 3"))
@@ -51,7 +45,3 @@ def test_a_batch_that_kills_its_worker_is_given_up_and_tried_again_file_by_file(
 def run_usage(env: dict[str, str]) -> None:
     code = "from workers import celery; from tasks import process_sessions; process_sessions.delay('usage')"
     subprocess.run([sys.executable, "-c", code], env=env, cwd=ROOT, check=True, timeout=60)
-
-
-def make_retries_due(env: dict[str, str]) -> None:
-    wait_until(lambda: subprocess.run([sys.executable, "-c", MAKE_DUE], env=env, check=False).returncode == 0)
