@@ -10,6 +10,7 @@ from queue import SimpleQueue
 from celery.utils.log import get_logger
 
 from tasks.domain.backlog import Backlog, Row, one_by_one, walk
+from tasks.domain.slots import slot_text
 from tasks.errors import EscapementError
 from tasks.ports import Clock, Dispatches
 from workers.dispatcher import launch_named
@@ -81,7 +82,8 @@ class BacklogRecorder:
         while some := list(islice(steps, STEPS_AT_ONCE)):
             for row in some:
                 if isinstance(row, Row):
-                    self.dispatches.miss_row(backlog, row, DOWNTIME)
+                    error = f"{DOWNTIME}: {row.slots} slots up to {slot_text(row.last)}"
+                    self.dispatches.miss_row(backlog, row, error)
             slots = [each for each in some if isinstance(each, datetime)]
             if slots:
                 now = self.clock.now()

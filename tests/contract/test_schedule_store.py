@@ -1,6 +1,8 @@
 """The contract of the schedule store and of what it does to dispatches and claims: fake and real Redis alike."""
 
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +14,7 @@ from tasks.adapters.claims import RedisClaims, RedisDispatches, RedisLedger
 from tasks.adapters.schedule_store import RedisScheduleStore
 from tasks.domain.claims import Dispatch, Lease, LedgerEntry, Refusal, Refused, Terms
 from tasks.domain.outcomes import Launch, Outcome, Source
+from tasks.domain.policies import Overlap
 from tasks.domain.schedules import Origin, Schedule, ScheduleState, removed
 from tasks.domain.slots import slot_text
 from tasks.domain.stored import Restored, Wish, paused, resumed
@@ -212,3 +215,41 @@ def test_an_entry_that_is_no_schedule_shows_as_one_that_nobody_can_decode(redis_
     found = real.store.find("mine")
     assert found is not None
     assert (found.schedule.job, found.schedule.definition) == ("mine", "{nonsense")
+
+
+def test_nothing_starts_after_a_pause_has_answered_however_many_workers_race(real: World) -> None:
+    real.claims.open()
+    real.write(MINE)
+    leases: list[Lease] = []
+    launches = [real.launch(60 + number) for number in range(1500)]
+
+    def race(worker: str) -> None:
+        for launch in launches:
+            answer = real.claims.claim(launch, Terms(overlap=Overlap.ALLOW), worker=worker)
+            leases.extend([answer] if isinstance(answer, Lease) else [])
+
+    with ThreadPoolExecutor(3) as pool:
+        for worker in "abc":
+            pool.submit(race, worker)
+        while len(leases) < 50:
+            time.sleep(0.001)
+        since = real.write(paused(MINE, "now"), replaces=MINE)
+    assert since is not None
+    assert 50 <= len(leases) < len(launches)
+    assert [each for each in leases if each.claimed_at > since] == []
+
+
+def test_beats_that_race_at_the_same_time_consume_a_count_exactly(real: World) -> None:
+    real.claims.open()
+    real.write(MINE, times=40)
+    launches = [real.launch(60 + number) for number in range(100)]
+
+    def race(beat: str) -> list[Dispatch]:
+        return [real.dispatch(launch, beat=beat) for launch in launches]
+
+    with ThreadPoolExecutor(3) as pool:
+        marks = [mark for each in pool.map(race, ("one", "two", "three")) for mark in each]
+    assert marks.count(Dispatch.YOURS) == 40
+    found = real.store.find("mine")
+    assert found is not None
+    assert found.left == 0

@@ -1,6 +1,6 @@
 """One beat's share of the work, with other beats beside it and Redis going away."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -113,3 +113,52 @@ def test_nobody_may_run_a_slot_after_its_grace(beats: Beats) -> None:
     beats.clock.forward(60)
     beat.run(beats.clock.now())
     assert beats.queue[0].window_end - beats.clock.now() == timedelta(seconds=120)
+
+
+def test_slots_are_sent_before_the_history_of_a_downtime_is_written(beats: Beats) -> None:
+    past = beats.clock.now()
+    beats.clock.forward(190)
+    beat, sent_before = beats.beat("one", handled={"ping": past}), []
+    beats.claims.epoch = past
+    beat.record = lambda _: sent_before.extend(beats.queue)
+    beat.run(beats.clock.now())
+    assert [fire.launch.key for fire in sent_before] == ["2026-11-20T12:03:00Z"]
+
+
+def test_history_that_a_beat_could_not_write_is_owed_until_another_does(beats: Beats) -> None:
+    past = beats.clock.now()
+    beats.clock.forward(190)
+    dying = beats.beat("one", handled={"ping": past})
+    beats.claims.epoch = past
+    dying.record = lambda _: None
+    dying.run(beats.clock.now())
+    assert beats.claims.entries == []
+    BacklogRecorder(dispatches=beats.claims, clock=beats.clock).record(beats.claims.owed())
+    assert [entry.run.key for entry in beats.claims.entries] == ["2026-11-20T12:01:00Z", "2026-11-20T12:02:00Z"]
+    assert beats.claims.owed() == []
+
+
+def test_a_year_of_downtime_is_one_row_and_the_newest_slots(beats: Beats) -> None:
+    past = beats.clock.now()
+    beats.clock.forward(365 * 86_400)
+    beat = beats.beat("one", handled={"ping": past})
+    beats.claims.epoch = past
+    beat.run(beats.clock.now())
+    first, *rest = [entry.run for entry in beats.claims.entries]
+    assert (first.detail["slots"], len(rest)) == (365 * 1440 - 1 - 10_000, 10_000)
+
+
+def test_a_job_whose_message_can_t_be_made_stops_no_other(beats: Beats) -> None:
+    beat = beats.beat("one")
+    beat.timetable.put(replace(PING, name="bad"), beats.clock.now())
+
+    def send(fire: Fire) -> None:
+        if fire.job.name == "bad":
+            raise TypeError("no JSON")
+        beats.queue.append(fire)
+
+    beat.send = send
+    beats.clock.forward(60)
+    beat.run(beats.clock.now())
+    assert [fire.job.name for fire in beats.queue] == ["ping"]
+    assert beat.unsendable == {"bad": "TypeError: no JSON"}
