@@ -1,5 +1,6 @@
 """Beat: a Celery scheduler that sends each time slot once, however many beats run."""
 
+import gc
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any
@@ -85,6 +86,7 @@ class SlotScheduler(Scheduler):
 
     def close(self) -> None:
         self._closed = True
+        gc.unfreeze()
         self._history.stop()
         if self._trigger is not None:
             self._trigger.stop()
@@ -110,7 +112,9 @@ class SlotScheduler(Scheduler):
         self.node = own_name(self._services.dispatches, self.node)
         hands = Hands(send=self._send, history=self._history, stopping=lambda: self._closed)
         work = open_work(self._services, now, node=self.node, hands=hands)
-        self._history.start()
+        if self._history.ident is None:
+            self._history.start()
+        gc.freeze()  # a large table stays: looking through it for garbage again and again would make slots late
         self._trigger = self._start_trigger(work)
         return work
 

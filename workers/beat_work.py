@@ -1,6 +1,5 @@
 """The work of one beat, once Redis is there: follow the store, dispatch what is due, write history beside it."""
 
-import gc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -91,7 +90,6 @@ def open_work(services: Services, now: datetime, *, node: str, hands: Hands) -> 
     watch = ScheduleWatch(services=services, dispatcher=dispatcher, care=care)
     watch.apply(changes)
     watch.care = {}
-    gc.freeze()  # a large table stays: looking through it for garbage again and again would make slots late
     return BeatWork(dispatcher=dispatcher, watch=watch, clock=clock)
 
 

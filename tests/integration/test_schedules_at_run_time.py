@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,11 +17,13 @@ import redis
 from click.testing import CliRunner, Result
 
 from tasks.domain.claims import LedgerEntry, Terms
-from tasks.domain.outcomes import Launch, Outcome, Source
+from tasks.domain.outcomes import Launch, Outcome, Run, Source
 from tasks.domain.schedules import ScheduleState
 from tasks.domain.slots import slot_text
 from tasks.ports import Services
 from tests.conftest import StartProcess, eventually
+from workers.beat_history import HistoryWriter
+from workers.beat_work import Hands, open_work
 from workers.cli.audit import audit
 from workers.cli.schedule import schedule
 from workers.schedule_restore import restore
@@ -53,9 +56,12 @@ class World:
     def row(self, job: str) -> dict[str, Any]:
         return next(row for row in json.loads(self.good("list", "--json")) if row["job"] == job)
 
-    def outcomes(self, job: str) -> list[Outcome]:
+    def runs(self, job: str) -> list[Run]:
         entries = self.services.ledger.read("0", 10_000)
-        return [each.run.outcome for each in entries if isinstance(each, LedgerEntry) and each.run.job == job]
+        return [each.run for each in entries if isinstance(each, LedgerEntry) and each.run.job == job]
+
+    def outcomes(self, job: str) -> list[Outcome]:
+        return [run.outcome for run in self.runs(job)]
 
 
 @pytest.fixture
@@ -153,6 +159,31 @@ def test_schedules_and_pauses_come_back_after_redis_lost_its_data(world: World) 
     assert world.row("mine") == before
     assert world.row("data-refresh")["remark"] == "deploy"
     assert "gone" not in world.good("list")
+
+
+def test_a_beat_that_meets_an_emptied_redis_has_them_back_before_its_first_slot(world: World) -> None:
+    world.good("add", "mine", "every 15m", "--path", "/api/x")
+    world.good("pause", "data-refresh", "--reason", "deploy")
+    Drain(world.services).run()
+    world.services.store._redis.flushall()
+    hands = Hands(send=lambda _: None, history=HistoryWriter(), stopping=lambda: False)
+    work = open_work(world.services, datetime.now(UTC), node="one", hands=hands)
+    jobs = set(work.dispatcher.timetable.jobs)
+    assert jobs == {*world.services.jobs, "mine"} - {"data-refresh"}
+
+
+def test_slots_from_before_redis_lost_its_data_are_missed_with_that_reason(world: World) -> None:
+    world.good("add", "mine", "every 1s", "--path", "/api/x")
+    Drain(world.services).run()
+    time.sleep(2.1)
+    world.services.store._redis.flushall()
+    hands = Hands(send=lambda _: None, history=HistoryWriter(), stopping=lambda: False)
+    work = open_work(world.services, datetime.now(UTC), node="one", hands=hands)
+    hands.history.start()
+    work.tick(datetime.now(UTC))
+    missed = eventually(lambda: found if len(found := world.runs("mine")) >= 2 else [])
+    assert {run.outcome for run in missed} == {Outcome.MISSED}
+    assert all("Redis lost its data" in str(run.error) for run in missed)
 
 
 def test_nothing_is_changed_before_the_store_is_there(redis_url: str, tmp_path: Path) -> None:
