@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from tasks.adapters.claims import RedisClaims, RedisDispatches, RedisLedger
+from tasks.domain.backlog import Backlog, Row
 from tasks.domain.claims import Dispatch, Hold, Lease, Refusal, Refused, Terms
 from tasks.domain.outcomes import Launch, Outcome, Run, Source
 from tasks.domain.policies import Overlap
@@ -366,6 +367,36 @@ def test_a_slot_that_was_sent_out_of_order_does_not_pass_for_the_newest(world: W
     newest = world.dispatches.newest()["ping"]
     assert second.slot is not None
     assert abs(newest - second.slot) < timedelta(milliseconds=1)
+
+
+def test_a_row_of_missed_slots_is_one_entry_named_by_its_first(world: World) -> None:
+    first, last = (world.now() + timedelta(seconds=after) for after in (60, 120))
+    backlog = Backlog(job="ping", cadence="every 1s", timezone="UTC", after=first, until=last)
+    row = Row(first=first, last=last, slots=61)
+    assert world.dispatches.miss_row(backlog, row, "nothing ran")
+    assert not world.dispatches.miss_row(backlog, row, "nothing ran")
+    assert world.outcomes() == [(slot_text(first), Outcome.MISSED)]
+    assert abs(world.dispatches.newest()["ping"] - last) < timedelta(milliseconds=1)
+
+
+def test_a_backlog_is_owed_until_it_is_settled_and_grows_in_place(world: World) -> None:
+    after = world.now()
+    small = Backlog(job="ping", cadence="every 1s", timezone="UTC", after=after, until=after + SHORT)
+    grown = Backlog(job="ping", cadence="every 1s", timezone="UTC", after=after, until=after + 2 * SHORT)
+    world.dispatches.owe([small])
+    world.dispatches.owe([grown])
+    assert world.dispatches.owed() == [grown]
+    world.dispatches.settled(grown)
+    assert world.dispatches.owed() == []
+
+
+def test_a_name_is_held_by_one_beat_until_it_gives_it_up(world: World) -> None:
+    assert world.dispatches.hold_name("beat@here", "here:1") == "here:1"
+    assert world.dispatches.hold_name("beat@here", "here:2") == "here:1"
+    world.dispatches.release_name("beat@here", "here:2")
+    assert world.dispatches.hold_name("beat@here", "here:1") == "here:1"
+    world.dispatches.release_name("beat@here", "here:1")
+    assert world.dispatches.hold_name("beat@here", "here:2") == "here:2"
 
 
 def test_a_run_in_parts_ends_when_the_last_part_is_done(world: World) -> None:
