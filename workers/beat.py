@@ -1,6 +1,8 @@
 """Beat: a Celery scheduler that sends each time slot once, however many beats run."""
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any
@@ -111,10 +113,10 @@ class SlotScheduler(Scheduler):
     def _open(self, now: datetime) -> BeatWork:
         self.node = own_name(self._services.dispatches, self.node)
         hands = Hands(send=self._send, history=self._history, stopping=lambda: self._closed)
-        work = open_work(self._services, now, node=self.node, hands=hands)
+        with _no_search_for_garbage():
+            work = open_work(self._services, now, node=self.node, hands=hands)
         if self._history.ident is None:
             self._history.start()
-        gc.freeze()  # a large table stays: looking through it for garbage again and again would make slots late
         self._trigger = self._start_trigger(work)
         return work
 
@@ -164,6 +166,17 @@ class SlotScheduler(Scheduler):
         self._last_away = f"{self._away_since:%Y-%m-%d %H:%M:%S} to {until:%H:%M:%S} UTC"
         self._away_since = None
         logger.warning("Redis is back")
+
+
+@contextmanager
+def _no_search_for_garbage() -> Iterator[None]:
+    """Make what stays: looking through a large table for garbage again and again makes a start and slots late."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @beat_init.connect
