@@ -15,6 +15,8 @@ RUN_STAMP := $(VENV)/.installed-run
 SETUP_STAMP := $(VENV)/.installed-setup
 OLD_PYTHON := Escapement needs Python 3.11 or newer, and $(PYTHON) is older or missing: make PYTHON=/path/to/python3.11
 ARGS ?=
+# Most tests wait for processes of their own; files run beside each other, the tests of one file in their order.
+SPREAD ?= -n 4 --dist loadfile
 
 .PHONY: demo run setup test soak check clean
 
@@ -27,7 +29,7 @@ run: $(RUN_STAMP)
 setup: $(SETUP_STAMP)
 
 test: $(SETUP_STAMP)
-	@exec $(BIN)/python -m pytest $(ARGS)
+	@exec $(BIN)/python -m pytest $(SPREAD) $(ARGS)
 
 soak: $(SETUP_STAMP)
 	@SOAK_SECONDS=$${SOAK_SECONDS:-3600} exec $(BIN)/python -m pytest -s tests/faults/test_random.py $(ARGS)

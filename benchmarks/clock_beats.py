@@ -24,7 +24,7 @@ def escapement_service(url: str, folder: str, jobs: int, every: int) -> Service:
     from tasks.http_jobs import call_endpoint
     from workers import celery as app
 
-    call_endpoint.queue = QUEUE
+    app.conf.task_routes = {call_endpoint.name: {"queue": QUEUE}}
     app.amqp.queues.add(QUEUE)
     call = HttpCall(method=Method.GET, url="/", timeout=1)
     step = timedelta(seconds=every) / jobs

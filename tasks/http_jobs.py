@@ -11,7 +11,7 @@ from tasks.job_task import JobTask
 LEASE = timedelta(seconds=30)
 
 
-@shared_task(bind=True, base=JobTask, name="tasks.call_endpoint", queue="http")
+@shared_task(bind=True, base=JobTask, name="tasks.call_endpoint")
 def call_endpoint(self: JobTask, job: str, slot: str | None = None) -> str:
     """Call the endpoint of an HTTP job once: for its slot, or right now when called by hand.
 

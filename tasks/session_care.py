@@ -41,19 +41,19 @@ def every_processor(services: Services) -> ScanServices:
     )
 
 
-@shared_task(bind=True, base=CareTask, name="tasks.retry_sessions", queue="warehouse")
+@shared_task(bind=True, base=CareTask, name="tasks.retry_sessions")
 def retry_sessions(self: CareTask, paths: list[str]) -> int:
     """Let failed and quarantined files be tried by the next run, all when none is named; returns how many."""
     return session_admin.retry(self.care, (), paths)
 
 
-@shared_task(bind=True, base=CareTask, name="tasks.reprocess_sessions", queue="warehouse")
+@shared_task(bind=True, base=CareTask, name="tasks.reprocess_sessions")
 def reprocess_sessions(self: CareTask, processor: str, paths: list[str]) -> int:
     """Let the next run of one processor read files from their beginning, all when none is named; returns how many."""
     return session_admin.reprocess(self.care, processor, paths)
 
 
-@shared_task(bind=True, base=CareTask, name="tasks.prune_sessions", queue="warehouse")
+@shared_task(bind=True, base=CareTask, name="tasks.prune_sessions")
 def prune_sessions(self: CareTask, older_than: str) -> dict[str, int]:
     """Forget rows of files last changed before an instant; returns how many files and rows."""
     pruned = session_admin.prune(self.care, datetime.fromisoformat(older_than))

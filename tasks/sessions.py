@@ -47,7 +47,7 @@ class CommitTask(JobTask):
         return f"{argument} commit"
 
 
-@shared_task(bind=True, base=ProcessorTask, name="tasks.process_sessions", queue="warehouse")
+@shared_task(bind=True, base=ProcessorTask, name="tasks.process_sessions")
 def process_sessions(self: ProcessorTask, processor: str, slot: str | None = None) -> str:
     """Run a session processor over everything that is new in the session files.
 
@@ -68,7 +68,7 @@ def process_sessions(self: ProcessorTask, processor: str, slot: str | None = Non
     return self.run_job(job, slot, LEASE, lambda lease, _: act(services, lease))
 
 
-@shared_task(bind=True, base=BatchTask, name="tasks.process_batch", queue="sessions")
+@shared_task(bind=True, base=BatchTask, name="tasks.process_batch")
 def process_batch(self: JobTask, job: str, lease: dict[str, Any], part: int, batch: dict[str, Any]) -> str:
     """Read one batch of session files and stage its rows."""
     held = msgspec.convert(lease, Lease)
@@ -83,7 +83,7 @@ def process_batch(self: JobTask, job: str, lease: dict[str, Any], part: int, bat
     return f"staged {staged.lines} lines"
 
 
-@shared_task(bind=True, base=CommitTask, name="tasks.commit_batch", queue="warehouse")
+@shared_task(bind=True, base=CommitTask, name="tasks.commit_batch")
 def commit_batch(self: JobTask, job: str, lease: dict[str, Any], part: int, staged: dict[str, Any]) -> str:
     """Commit the rows and cursors of one batch; the last one ends the run."""
     held = msgspec.convert(lease, Lease)
@@ -95,7 +95,7 @@ def commit_batch(self: JobTask, job: str, lease: dict[str, Any], part: int, stag
     return f"{job}: {progress.parts_left} part(s) left" if progress else f"{job}: the run is over"
 
 
-@shared_task(bind=True, base=CommitTask, name="tasks.give_up_batch", queue="warehouse")
+@shared_task(bind=True, base=CommitTask, name="tasks.give_up_batch")
 def give_up_batch(self: JobTask, job: str, lease: dict[str, Any], part: int, batch: dict[str, Any]) -> str:
     """Note that the worker of a batch died on it; the other batches of the run go on."""
     session_runs.give_up(self.services, msgspec.convert(lease, Lease), part, msgspec.convert(batch, Batch), DIED)

@@ -49,7 +49,7 @@ def start(services: Services, lease: Lease) -> Result | None:
     return None
 
 
-@shared_task(bind=True, base=QuestionTask, name="tasks.ask_about_session", queue="http")
+@shared_task(bind=True, base=QuestionTask, name="tasks.ask_about_session")
 def ask_about_session(self: JobTask, job: str, lease: dict[str, Any], lane: list[Any]) -> str:
     """Ask about the first session of a lane, then send the rest of the lane."""
     held, (first, *rest) = msgspec.convert(lease, Lease), msgspec.convert(lane, Lane)
@@ -69,7 +69,7 @@ def ask_about_session(self: JobTask, job: str, lease: dict[str, Any], lane: list
     return problem or "asked"
 
 
-@shared_task(bind=True, base=AnswerTask, name="tasks.commit_answer", queue="warehouse")
+@shared_task(bind=True, base=AnswerTask, name="tasks.commit_answer")
 def commit_answer(self: JobTask, job: str, lease: dict[str, Any], asked: dict[str, Any]) -> str:
     """Commit what one part learned, and send the question that it raises."""
     held, answered = msgspec.convert(lease, Lease), msgspec.convert(asked, Asked)
@@ -80,7 +80,7 @@ def commit_answer(self: JobTask, job: str, lease: dict[str, Any], asked: dict[st
     return f"{job}: committed"
 
 
-@shared_task(bind=True, base=QuestionTask, name="tasks.compare_knowledge", queue="http")
+@shared_task(bind=True, base=QuestionTask, name="tasks.compare_knowledge")
 def compare_knowledge(self: JobTask, job: str, lease: dict[str, Any], doubt: dict[str, Any]) -> str:
     """Ask whether what was just learned contradicts what was known."""
     held, doubted = msgspec.convert(lease, Lease), msgspec.convert(doubt, Doubt)
@@ -91,7 +91,7 @@ def compare_knowledge(self: JobTask, job: str, lease: dict[str, Any], doubt: dic
     return f"{job}: compared"
 
 
-@shared_task(bind=True, base=AnswerTask, name="tasks.flag_contradictions", queue="warehouse")
+@shared_task(bind=True, base=AnswerTask, name="tasks.flag_contradictions")
 def flag_contradictions(self: JobTask, job: str, lease: dict[str, Any], compared: dict[str, Any]) -> str:
     """Keep the contradictions that were found."""
     held, found = msgspec.convert(lease, Lease), msgspec.convert(compared, Compared)

@@ -5,7 +5,7 @@ from importlib import import_module
 
 from celery import Celery
 from celery.utils.log import get_logger
-from kombu import Queue
+from kombu import Exchange, Queue
 
 from tasks.ports import Services
 from workers.embedded import embedded_url
@@ -14,7 +14,20 @@ from workers.services import make_services
 from workers.settings import Settings, load_settings
 from workers.versions import installed, refuse_known_bad
 
-QUEUES = ("http", "sessions", "warehouse")
+QUEUES = {
+    "http": ("tasks.call_endpoint", "tasks.ask_about_session", "tasks.compare_knowledge"),
+    "sessions": ("tasks.process_batch",),
+    "warehouse": (
+        "tasks.process_sessions",
+        "tasks.commit_batch",
+        "tasks.give_up_batch",
+        "tasks.retry_sessions",
+        "tasks.reprocess_sessions",
+        "tasks.prune_sessions",
+        "tasks.commit_answer",
+        "tasks.flag_contradictions",
+    ),
+}
 TASKS = ("tasks.http_jobs", "tasks.sessions", "tasks.session_care", "tasks.verification")
 REDELIVERY_SECONDS = 60
 BROKER_SECONDS = 10
@@ -51,7 +64,8 @@ def make_app(settings: Settings) -> Escapement:
         result_expires=RESULTS_KEPT_SECONDS,
         accept_content=["json"],
         task_default_queue="http",
-        task_queues=[Queue(name) for name in QUEUES],
+        task_queues=[Queue(name, Exchange(name), routing_key=name) for name in QUEUES],
+        task_routes={name: {"queue": queue} for queue, names in QUEUES.items() for name in names},
         task_create_missing_queues=False,
         task_acks_late=True,
         task_track_started=True,
