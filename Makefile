@@ -14,9 +14,8 @@ BUNDLED_PIP := import ensurepip, pathlib; print(*(pathlib.Path(ensurepip.__file_
 RUN_STAMP := $(VENV)/.installed-run
 SETUP_STAMP := $(VENV)/.installed-setup
 OLD_PYTHON := Escapement needs Python 3.11 or newer, and $(PYTHON) is older or missing: make PYTHON=/path/to/python3.11
-ARGS ?=
-# Most tests wait for processes of their own; files run beside each other, the tests of one file in their order.
-SPREAD ?= -n 4 --dist loadfile
+# Most tests wait for processes of their own, so files run beside each other; faults and containers want the machine.
+BESIDE ?= -n 4 --dist loadfile
 
 .PHONY: demo run setup test soak check clean
 
@@ -29,7 +28,12 @@ run: $(RUN_STAMP)
 setup: $(SETUP_STAMP)
 
 test: $(SETUP_STAMP)
-	@exec $(BIN)/python -m pytest $(SPREAD) $(ARGS)
+ifdef ARGS
+	@exec $(BIN)/python -m pytest $(ARGS)
+else
+	@$(BIN)/python -m pytest $(BESIDE) --ignore=tests/faults --ignore=tests/containers
+	@exec $(BIN)/python -m pytest tests/faults tests/containers
+endif
 
 soak: $(SETUP_STAMP)
 	@SOAK_SECONDS=$${SOAK_SECONDS:-3600} exec $(BIN)/python -m pytest -s tests/faults/test_random.py $(ARGS)
