@@ -223,8 +223,8 @@ def api() -> Iterator[Api]:
         server.shutdown()
 
 
-def test_a_running_beat_and_worker_follow_every_change(
-    world: World, api: Api, clean_env: dict[str, str], redis_url: str, start_process: StartProcess
+def test_a_running_beat_and_worker_follow_every_change(  # noqa: PLR0913, PLR0917 - each is a fixture
+    world: World, api: Api, clean_env: dict[str, str], redis_url: str, start_process: StartProcess, tmp_path: Path
 ) -> None:
     env = clean_env | {
         "REDIS_URL": redis_url,
@@ -232,7 +232,9 @@ def test_a_running_beat_and_worker_follow_every_change(
         "SCHEDULER_STARTUP_GRACE_SECONDS": "0",
     }
     start_process("beat", "celery", "-A", "workers", "beat", "-l", "info", env=env)
-    start_process("http", "celery", "-A", "workers", "worker", "-Q", "http", "-P", "threads", "-c", "4", env=env)
+    worker = ("celery", "-A", "workers", "worker", "-l", "info", "-Q", "http", "-P", "threads", "-c", "4")
+    start_process("http", *worker, env=env)
+    assert eventually(lambda: "ready." in (tmp_path / "http.log").read_text(), 30)
     with redis.Redis.from_url(redis_url) as client:
         assert eventually(lambda: client.keys("escapement:beat:*"), 30)
 
