@@ -114,7 +114,7 @@ class SlotScheduler(Scheduler):
         self.node = own_name(self._services.dispatches, self.node)
         hands = Hands(send=self._send, history=self._history, stopping=lambda: self._closed)
         with _no_search_for_garbage():
-            work = open_work(self._services, now, node=self.node, hands=hands)
+            work = open_work(self._services, now, begin=self._silent_until, node=self.node, hands=hands)
         if self._history.ident is None:
             self._history.start()
         self._trigger = self._start_trigger(work)

@@ -65,8 +65,8 @@ class Hands:
     stopping: Callable[[], bool]
 
 
-def open_work(services: Services, now: datetime, *, node: str, hands: Hands) -> BeatWork:
-    """Begin where the beats before left off; raises RedisUnavailableError.
+def open_work(services: Services, now: datetime, *, begin: datetime, node: str, hands: Hands) -> BeatWork:
+    """Begin where the beats before left off, with new jobs at `begin`; raises RedisUnavailableError.
 
     The history of a small table is written before the first slot, that of a large one beside the ticks.
     """
@@ -74,7 +74,7 @@ def open_work(services: Services, now: datetime, *, node: str, hands: Hands) -> 
     _restore_here(services)
     clock, changes = SharedClock(), services.store.changes(None)
     clock.meet(now, changes.now)
-    start, care = max(clock.read(now), changes.now), services.records.schedules.taken_care_of()
+    start, care = max(clock.read(now), changes.now, begin), services.records.schedules.taken_care_of()
     timetable = Timetable.start(services.jobs, care, start)
     timetable.stopping = hands.stopping
     recorder = BacklogRecorder(dispatches=services.dispatches, clock=services.clock, rest=partial(sleep, REST_SECONDS))

@@ -167,7 +167,7 @@ def test_a_beat_that_meets_an_emptied_redis_has_them_back_before_its_first_slot(
     Drain(world.services).run()
     world.services.store._redis.flushall()
     hands = Hands(send=lambda _: None, history=HistoryWriter(), stopping=lambda: False)
-    work = open_work(world.services, datetime.now(UTC), node="one", hands=hands)
+    work = open_work(world.services, now := datetime.now(UTC), begin=now, node="one", hands=hands)
     jobs = set(work.dispatcher.timetable.jobs)
     assert jobs == {*world.services.jobs, "mine"} - {"data-refresh"}
 
@@ -178,7 +178,7 @@ def test_slots_from_before_redis_lost_its_data_are_missed_with_that_reason(world
     time.sleep(2.1)
     world.services.store._redis.flushall()
     hands = Hands(send=lambda _: None, history=HistoryWriter(), stopping=lambda: False)
-    work = open_work(world.services, datetime.now(UTC), node="one", hands=hands)
+    work = open_work(world.services, now := datetime.now(UTC), begin=now, node="one", hands=hands)
     hands.history.start()
     work.tick(datetime.now(UTC))
     missed = eventually(lambda: found if len(found := world.runs("mine")) >= 2 else [])
@@ -265,3 +265,10 @@ def test_the_audit_stays_empty_through_a_pause(world: World) -> None:
     app = SimpleNamespace(services=world.services, settings=settings)
     result = CliRunner().invoke(audit, [], obj=SimpleNamespace(app=app, no_color=True))
     assert (result.exit_code, "0 vanished" in result.output) == (0, True)
+
+
+def test_a_job_that_no_beat_knew_begins_after_the_startup_grace(world: World) -> None:
+    hands = Hands(send=lambda _: None, history=HistoryWriter(), stopping=lambda: False)
+    now = datetime.now(UTC)
+    work = open_work(world.services, now, begin=now + timedelta(days=2), node="one", hands=hands)
+    assert work.dispatcher.timetable.take_due(now + timedelta(days=1)) == []
