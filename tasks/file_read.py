@@ -12,8 +12,8 @@ from tasks.domain.outcomes import cut_error
 from tasks.domain.processor import Context, Processor, Rows, checked
 from tasks.domain.transcript import Decoded, Line, decode
 from tasks.errors import ProcessorError
-from tasks.ports import SessionFiles, Staging
 from tasks.reading import Chunk, Start, checksum_of, chunks, edges, start_of
+from tasks.session_ports import SessionFiles, Staging
 
 BAD_NUMBERS_KEPT = 100
 AddRows = Callable[[Rows], None]

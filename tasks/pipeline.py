@@ -6,7 +6,7 @@ from tasks.domain.batches import Batch, Budget, Committed, Fence, Plan, Staged, 
 from tasks.domain.processor import Processor
 from tasks.errors import FencedError, UnknownJobError
 from tasks.file_read import failed_cursor, read_batch
-from tasks.ports import PipelineServices
+from tasks.session_ports import PipelineServices
 
 
 def scan(services: PipelineServices, processors: tuple[str, ...], budget: Budget) -> Plan:

@@ -13,8 +13,8 @@ from tasks.domain.processor import Processor
 from tasks.domain.session_state import Difference, Health, Kept, Lag, Overview, Pruned, Verification, health, lag_of
 from tasks.file_read import read_batch
 from tasks.pipeline import processor_named
-from tasks.ports import PipelineServices, SessionFiles
 from tasks.reading import checksum_of
+from tasks.session_ports import PipelineServices, SessionFiles
 
 LEFTOVER_AGE = timedelta(days=1)
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from tasks.domain.prices import FREE_MODELS, Prices, Used, cost
-from tasks.ports import Warehouse
+from tasks.session_ports import Warehouse
 
 TOKENS = "select * from usage_tokens_since($since)"
 TOOLS = "select * from usage_tools_since($since)"

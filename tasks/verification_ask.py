@@ -11,8 +11,8 @@ from tasks.domain.outcomes import cut_error
 from tasks.domain.processor import Row, Rows
 from tasks.domain.verification import AnswerError, Findings, Verification, findings_of
 from tasks.domain.verification_questions import verification_question
-from tasks.ports import SessionFiles
 from tasks.processors.verification import EVIDENCE
+from tasks.session_ports import SessionFiles
 from tasks.verification_ports import Answer, LanguageModel, Unanswered
 from tasks.verification_read import SessionRead, read_session
 

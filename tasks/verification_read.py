@@ -10,8 +10,8 @@ from tasks.domain.batches import Cursor, Work
 from tasks.domain.processor import Rows
 from tasks.domain.transcript import decode
 from tasks.domain.verification_turns import Role, Turn, Window, last_turns, turns_of
-from tasks.ports import SessionFiles
 from tasks.processors.verification import NAME, TURNS, TurnReader
+from tasks.session_ports import SessionFiles
 
 EARLIER_BYTES = 2 * 1024 * 1024
 

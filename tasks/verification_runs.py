@@ -16,9 +16,10 @@ from tasks.domain.processor import Processor
 from tasks.domain.verification_questions import contradiction_question
 from tasks.domain.verification_turns import is_subagent
 from tasks.errors import FencedError, LeaseLostError, RunCancelledError
-from tasks.ports import Services, SessionFiles, Staging, Warehouse
+from tasks.ports import Services
 from tasks.processors.verification import NAME, VerificationProcessor
 from tasks.run_once import describe
+from tasks.session_ports import SessionFiles, Staging, Warehouse
 from tasks.verification_ask import Heard, hear
 from tasks.verification_parts import FIGURES, Asked, Compared, Doubt, Lane, Part
 from tasks.verification_ports import Answer, Learned, VerificationServices

@@ -16,8 +16,8 @@ from tasks.adapters.warehouse import DuckWarehouse
 from tasks.domain.batches import Budget, Fence
 from tasks.domain.claims import LedgerEntry
 from tasks.domain.outcomes import Outcome
-from tasks.ports import SessionFiles, Staging, Warehouse
 from tasks.processors import registry
+from tasks.session_ports import SessionFiles, Staging, Warehouse
 from tests.conftest import ROOT
 from tests.faults.kit.system import System, query
 
