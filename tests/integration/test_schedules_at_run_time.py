@@ -247,6 +247,7 @@ def test_a_running_beat_and_worker_follow_every_change(  # noqa: PLR0913, PLR091
     world.good("resume", "mine")
     assert eventually(lambda: len(api.keys) > 3, 30)
     world.good("pause", "mine", "--reason", "enough")
+    assert eventually(lambda: not world.services.records.hot_slots.under_way(), 30)
     done = len(api.keys)
     assert not eventually(lambda: len(api.keys) > done, 3)
 
