@@ -116,6 +116,17 @@ def test_a_folder_of_an_earlier_demo_is_taken_again(tmp_path: Path) -> None:
     claim_folder(tmp_path / "new")
 
 
+def test_a_beat_whose_loop_stalls_is_offline_in_flower_until_it_goes_on(demo: Demo) -> None:
+    assert eventually(lambda: demo.online() == NODES)
+    beat = int(re.findall(r"beat started \(pid (\d+)\)", demo.printed())[-1])
+    os.kill(beat, signal.SIGSTOP)
+    try:
+        assert eventually(lambda: demo.online() == NODES - {"celerybeat"}, 30), demo.online()
+    finally:
+        os.kill(beat, signal.SIGCONT)
+    assert eventually(lambda: demo.online() == NODES)
+
+
 def test_a_killed_worker_comes_back_and_goes_on_with_the_calls(demo: Demo) -> None:
     killed = int(re.findall(r"http started \(pid (\d+)\)", demo.printed())[-1])
     os.kill(killed, signal.SIGKILL)
