@@ -116,6 +116,29 @@ def test_a_folder_of_an_earlier_demo_is_taken_again(tmp_path: Path) -> None:
     claim_folder(tmp_path / "new")
 
 
+def test_the_tasks_run_from_a_shell_as_the_readme_says(demo: Demo) -> None:
+    lines = (
+        "from tasks import call_endpoint, process_sessions",
+        "print('said', call_endpoint.delay('data-refresh').get(timeout=20))",
+        "print('said', process_sessions.delay('usage').get(timeout=20).split()[0])",
+    )
+    command = [str(Path(sys.executable).with_name("celery")), "-A", "workers", "shell"]
+    shell = subprocess.run(
+        command,
+        env=demo.env,
+        cwd=ROOT,
+        input="\n".join([*lines, ""]),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    said = re.findall(r"said (.*)", shell.stdout)
+    assert said[0] == "ok status=200"
+    assert said[1] in {"ok", "under", "busy:"}
+    assert any(call["slot"].startswith("manual-") for call in demo.calls())
+
+
 def test_a_beat_whose_loop_stalls_is_offline_in_flower_until_it_goes_on(demo: Demo) -> None:
     assert eventually(lambda: demo.online() == NODES)
     beat = int(re.findall(r"beat started \(pid (\d+)\)", demo.printed())[-1])

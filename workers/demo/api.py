@@ -28,6 +28,7 @@ ENDPOINTS = frozenset(
         ("POST", "/api/admin/run-corporate-memory"),
     }
 )
+BY_HAND = "manual-"
 REMEMBERED = 10_000
 SHOWN = 50
 PAGE = Template(Path(__file__).with_name("calls.html").read_text(encoding="utf-8"))
@@ -36,12 +37,12 @@ ROW = Template("<tr><td>$job</td><td>$slot</td><td>$late</td><td>$again</td></tr
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Call:
-    """One call: `received_at` in seconds since the epoch, `lateness_s` in seconds after its slot."""
+    """One call: `received_at` in seconds since the epoch, `lateness_s` after its slot; a run by hand has no slot."""
 
     job: str
     slot: str
     received_at: float
-    lateness_s: float
+    lateness_s: float | None
     duplicate: bool
 
 
@@ -53,12 +54,12 @@ class Calls:
         self._lock = Lock()
 
     def receive(self, key: str, received_at: float) -> Call:
-        """Remember a call by its `Idempotency-Key`, `job/slot`; raises ValueError when it is none."""
+        """Remember a call by its `Idempotency-Key`, `job/slot` or `job/manual-…`; raises ValueError when it is none."""
         job, _, slot = key.rpartition("/")
-        lateness = received_at - datetime.fromisoformat(slot).timestamp()
+        lateness = None if slot.startswith(BY_HAND) else received_at - datetime.fromisoformat(slot).timestamp()
         with self._lock:
             again = any((call.job, call.slot) == (job, slot) for call in self._calls)
-            call = Call(job=job, slot=slot, received_at=received_at, lateness_s=round(lateness, 6), duplicate=again)
+            call = Call(job=job, slot=slot, received_at=received_at, lateness_s=lateness, duplicate=again)
             self._calls.append(call)
         return call
 
@@ -138,7 +139,7 @@ def page(calls: list[Call]) -> str:
 
 
 def _cells(call: Call) -> Mapping[str, str]:
-    late = f"{call.lateness_s * 1000:.0f} ms"
+    late = "by hand" if call.lateness_s is None else f"{call.lateness_s * 1000:.0f} ms"
     return {
         "job": escape(call.job),
         "slot": escape(call.slot),
