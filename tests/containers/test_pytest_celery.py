@@ -10,6 +10,11 @@ from tests.containers.engine import until
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(300)]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def engine_first(engine: object) -> None:
+    """Say what is missing before pytest-celery's own fixtures stumble over it."""
+
+
 def _asked(worker, sql: str) -> str:
     code, output = worker.container.exec_run(["celery", "-A", "workers", "query", sql])
     return output.decode() if code == 0 else ""
