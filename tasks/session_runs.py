@@ -1,6 +1,7 @@
 """A run of a session processor, in parts: scan, then process and commit each batch, then record."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 from tasks import pipeline
@@ -66,6 +67,16 @@ def give_up(services: Services, lease: Lease, part: int, batch: Batch, error: st
     """Count a part whose worker died on it; each of its files is tried again alone."""
     fence = Fence(name=lease.launch.job, token=lease.token)
     finish_part(services, lease, part, figures_of(pipeline.fail(services, batch, error, fence)), error)
+
+
+@contextmanager
+def accounted(services: Services, lease: Lease, part: int) -> Iterator[None]:
+    """Count the part as failed when the block raises, and let the error go on."""
+    try:
+        yield
+    except Exception as error:
+        fail_part(services, lease, part, error)
+        raise
 
 
 def fail_part(services: Services, lease: Lease, part: int, error: Exception) -> None:

@@ -72,11 +72,8 @@ def process_sessions(self: ProcessorTask, processor: str, slot: str | None = Non
 def process_batch(self: JobTask, job: str, lease: dict[str, Any], part: int, batch: dict[str, Any]) -> str:
     """Read one batch of session files and stage its rows."""
     held = msgspec.convert(lease, Lease)
-    try:
+    with session_runs.accounted(self.services, held, part):
         staged = session_runs.process(self.services, held, part, msgspec.convert(batch, Batch))
-    except Exception as error:
-        session_runs.fail_part(self.services, held, part, error)
-        raise
     if staged is None:
         return "left for the next run: its time is up"
     commit_batch.apply_async((job, lease, part, msgspec.to_builtins(staged)), **_shown(held, part))
@@ -87,11 +84,8 @@ def process_batch(self: JobTask, job: str, lease: dict[str, Any], part: int, bat
 def commit_batch(self: JobTask, job: str, lease: dict[str, Any], part: int, staged: dict[str, Any]) -> str:
     """Commit the rows and cursors of one batch; the last one ends the run."""
     held = msgspec.convert(lease, Lease)
-    try:
+    with session_runs.accounted(self.services, held, part):
         progress = session_runs.commit(self.services, held, part, msgspec.convert(staged, Staged))
-    except Exception as error:
-        session_runs.fail_part(self.services, held, part, error)
-        raise
     return f"{job}: {progress.parts_left} part(s) left" if progress else f"{job}: the run is over"
 
 
